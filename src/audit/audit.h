@@ -44,7 +44,7 @@ struct audit_entry {
 
 // Hands the entry in. `recorded` is called once, from the loop: `e` NULL when it is on disk.
 struct audit_pending *audit_record(struct audit_client *c, const struct audit_entry *entry,
-				   void (*recorded)(void *arg, const struct err *e), void *arg);
+                                   void (*recorded)(void *arg, const struct err *e), void *arg);
 void audit_cancel(struct audit_pending **p); // no callback; the entry may still be stored
 
 #endif

@@ -8,13 +8,13 @@
 
 void buf_init(struct buf *b, size_t max)
 {
-	*b = (struct buf){ .max = max };
+	*b = (struct buf){.max = max};
 }
 
 void buf_fini(struct buf *b)
 {
 	free(b->mem);
-	*b = (struct buf){ .max = b->max };
+	*b = (struct buf){.max = b->max};
 }
 
 char *buf_reserve(struct buf *b, size_t want)
@@ -112,6 +112,6 @@ char *buf_take(struct buf *b, size_t *len)
 	if (len != NULL)
 		*len = n;
 	char *out = b->mem;
-	*b = (struct buf){ .max = b->max };
+	*b = (struct buf){.max = b->max};
 	return out;
 }

@@ -100,14 +100,14 @@ struct result clock_parse(struct span text, int64_t *utc_us, struct err *e)
 	size_t at = 0;
 	int y, mo, d, h, mi, s, us, off;
 	bool ok = digits(text, &at, 4, &y) && one_of(text, &at, "-") && digits(text, &at, 2, &mo) && one_of(text, &at, "-") &&
-		  digits(text, &at, 2, &d) && one_of(text, &at, "Tt ") && digits(text, &at, 2, &h) && one_of(text, &at, ":") &&
-		  digits(text, &at, 2, &mi) && one_of(text, &at, ":") && digits(text, &at, 2, &s) &&
-		  parse_fraction(text, &at, &us) && parse_offset(text, &at, &off);
+	          digits(text, &at, 2, &d) && one_of(text, &at, "Tt ") && digits(text, &at, 2, &h) && one_of(text, &at, ":") &&
+	          digits(text, &at, 2, &mi) && one_of(text, &at, ":") && digits(text, &at, 2, &s) &&
+	          parse_fraction(text, &at, &us) && parse_offset(text, &at, &off);
 	ok = ok && mo >= 1 && mo <= 12 && d >= 1 && d <= 31 && h < 24 && mi < 60 && s < 61;
 	if (!ok)
 		return err_set(e, ERR_INVALID, "'%.*s' is not an RFC 3339 time such as 2026-11-24T09:00:00Z",
-			       SPAN_FMT(span_head(text, 40)));
-	struct tm tm = { .tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d, .tm_hour = h, .tm_min = mi, .tm_sec = s };
+		               SPAN_FMT(span_head(text, 40)));
+	struct tm tm = {.tm_year = y - 1900, .tm_mon = mo - 1, .tm_mday = d, .tm_hour = h, .tm_min = mi, .tm_sec = s};
 	*utc_us = ((int64_t)timegm(&tm) - (int64_t)off * 60) * 1000000 + us;
 	return OK;
 }

@@ -13,10 +13,10 @@
 #include "base/err.h"
 
 struct config_model {
-	char *name;	// a model id, or a prefix ending in '*'
-	char *url;	// base URL of a Messages API; "/v1/messages" is appended
+	char *name;     // a model id, or a prefix ending in '*'
+	char *url;      // base URL of a Messages API; "/v1/messages" is appended
 	char *key_file; // NULL: none is sent
-	char *sends;	// the id to send instead of the agent's, NULL: the agent's own
+	char *sends;    // the id to send instead of the agent's, NULL: the agent's own
 };
 
 // An environment that control makes sure exists at start.
@@ -51,7 +51,7 @@ struct config_worker {
 	char *environment;
 	char *environment_key_file;
 	char *base_url; // of the control plane; default http://<control.listen>, else https://api.anthropic.com
-	char *root;	// "host-usr" or a directory
+	char *root;     // "host-usr" or a directory
 	uint32_t sessions_max;
 	uint64_t max_idle_ms;
 	char *record; // "disk"
@@ -65,8 +65,8 @@ struct config {
 	struct config_control control;
 	struct config_worker worker;
 	struct {
-		char *dir;    // default data_dir/audit
-		char *origin; // log origin, default "sallyport/<hostname>"
+		char *dir;      // default data_dir/audit
+		char *origin;   // log origin, default "sallyport/<hostname>"
 		char *key_file; // Ed25519 private key, PEM; default <config dir>/keys/audit.pem
 	} audit;
 };

@@ -15,8 +15,8 @@ struct result {
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
-#define OK ((struct result){ false })
-#define FAIL ((struct result){ true })
+#define OK ((struct result){false})
+#define FAIL ((struct result){true})
 
 static inline MUST_USE bool failed(struct result r)
 {
@@ -24,25 +24,25 @@ static inline MUST_USE bool failed(struct result r)
 }
 
 // Passes a failure on to the caller. Only in functions that return struct result.
-#define TRY(expr)                  \
-	do {                       \
-		if (failed(expr))  \
+#define TRY(expr)                    \
+	do {                         \
+		if (failed(expr))    \
 			return FAIL; \
 	} while (0)
 
 // What kind of failure, as far as callers act differently: exit codes and HTTP statuses are derived from it.
 enum err_kind {
 	ERR_NONE,
-	ERR_INVALID,	 // the input is wrong: the caller must change it
-	ERR_MISUSED,	 // the command line is wrong
+	ERR_INVALID,         // the input is wrong: the caller must change it
+	ERR_MISUSED,         // the command line is wrong
 	ERR_UNAUTHENTICATED, // no valid credential
-	ERR_DENIED,	 // policy or permission refuses it
+	ERR_DENIED,          // policy or permission refuses it
 	ERR_NOT_FOUND,
-	ERR_CONFLICT,	 // the state does not allow it (now)
-	ERR_TOO_LARGE,	 // over a stated maximum
+	ERR_CONFLICT,    // the state does not allow it (now)
+	ERR_TOO_LARGE,   // over a stated maximum
 	ERR_UNREACHABLE, // a peer did not answer
-	ERR_CORRUPT,	 // stored data is not what was stored
-	ERR_SYSTEM,	 // the operating system refused; `sys` holds errno
+	ERR_CORRUPT,     // stored data is not what was stored
+	ERR_SYSTEM,      // the operating system refused; `sys` holds errno
 };
 
 struct err {
@@ -65,9 +65,9 @@ int err_exit_code(enum err_kind kind);
 
 void bug_abort(const char *file, int line, const char *cond) __attribute__((noreturn, cold));
 
-#define BUG_ON(cond)                                        \
-	do {                                                \
-		if (__builtin_expect(!!(cond), 0))          \
+#define BUG_ON(cond)                                          \
+	do {                                                  \
+		if (__builtin_expect(!!(cond), 0))            \
 			bug_abort(__FILE__, __LINE__, #cond); \
 	} while (0)
 

@@ -107,7 +107,7 @@ struct result file_read_secret(const char *path, struct buf *out, struct err *e)
 	TRY(open_regular(path, &st, &fd, e));
 	if ((st.st_mode & 0007) != 0)
 		return err_set(e, ERR_DENIED, "%s: others can read or write this secret (mode %04o); run: chmod 600 %s", path,
-			       (unsigned)(st.st_mode & 07777), path);
+		               (unsigned)(st.st_mode & 07777), path);
 	TRY(read_to_end(fd, path, out, e));
 	while (buf_len(out) > 0 && (out->mem[out->end - 1] == '\n' || out->mem[out->end - 1] == '\r'))
 		out->end--;

@@ -11,11 +11,11 @@
 
 void fd_close(int *fd); // closes unless -1, sets -1
 #define AUTO_FD __attribute__((cleanup(fd_close)))
-#define STEAL_FD(fd)            \
-	({                      \
+#define STEAL_FD(fd)             \
+	({                       \
 		int tmp_ = (fd); \
-		(fd) = -1;      \
-		tmp_;           \
+		(fd) = -1;       \
+		tmp_;            \
 	})
 
 // The whole of a regular file into `out` (cleared first), up to its maximum: ERR_TOO_LARGE names path and limit,

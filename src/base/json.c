@@ -36,7 +36,8 @@ struct result json_parse(struct span text, const char *what, json_t **out, struc
 	json_error_t je;
 	json_t *j = json_loadb(text.data == NULL ? "" : text.data, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &je);
 	if (j == NULL)
-		return err_set(e, ERR_INVALID, "%s is not valid JSON: line %d, column %d: %s", what, je.line, je.column, je.text);
+		return err_set(e, ERR_INVALID, "%s is not valid JSON: line %d, column %d: %s", what, je.line, je.column,
+		               je.text);
 	*out = j;
 	return OK;
 }
@@ -90,7 +91,7 @@ static struct result missing(const char *where, const char *name, struct err *e)
 static struct result mistyped(const char *where, const char *name, const char *want, const json_t *got, struct err *e)
 {
 	return err_set(e, ERR_INVALID, "%s%s%s: expected %s, got %s", where, *where == '\0' ? "" : ".", name, want,
-		       type_name(got));
+	               type_name(got));
 }
 
 // *out is the member, or NULL when it is absent or null.
@@ -102,8 +103,8 @@ static const json_t *member(const json_t *o, const char *name)
 
 struct span json_span(const json_t *string)
 {
-	return json_is_string(string) ? (struct span){ json_string_value(string), json_string_length(string) } :
-					(struct span){ "", 0 };
+	return json_is_string(string) ? (struct span){json_string_value(string), json_string_length(string)}
+	                              : (struct span){"", 0};
 }
 
 struct result json_opt_string(const json_t *o, const char *where, const char *name, struct span *out, struct err *e)

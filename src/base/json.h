@@ -38,7 +38,7 @@ MUST_USE struct result json_get_string(const json_t *o, const char *where, const
 MUST_USE struct result json_opt_string(const json_t *o, const char *where, const char *name, struct span *out, struct err *e);
 MUST_USE struct result json_get_int(const json_t *o, const char *where, const char *name, int64_t *out, struct err *e);
 MUST_USE struct result json_opt_int(const json_t *o, const char *where, const char *name, int64_t dflt, int64_t *out,
-				    struct err *e);
+                                    struct err *e);
 MUST_USE struct result json_opt_bool(const json_t *o, const char *where, const char *name, bool dflt, bool *out, struct err *e);
 MUST_USE struct result json_get_object(const json_t *o, const char *where, const char *name, json_t **out, struct err *e);
 MUST_USE struct result json_get_array(const json_t *o, const char *where, const char *name, json_t **out, struct err *e);

@@ -55,12 +55,12 @@ static bool add_string(struct buf *out, struct span s)
 			continue;
 		static const char shorts[] = "\b\t\n\f\r";
 		const char *at = c == '\0' ? NULL : strchr(shorts, c);
-		char escape[8] = { '\\', (char)c, '\0' };
+		char escape[8] = {'\\', (char)c, '\0'};
 		if (at != NULL)
 			escape[1] = "btnfr"[at - shorts];
 		else if (c < 0x20)
 			snprintf(escape, sizeof(escape), "\\u%04x", c);
-		if (!buf_add(out, (struct span){ s.data + from, i - from }) || !buf_add_str(out, escape))
+		if (!buf_add(out, (struct span){s.data + from, i - from}) || !buf_add_str(out, escape))
 			return false;
 		from = i + 1;
 	}
@@ -81,7 +81,7 @@ static struct result add_object(const json_t *j, struct buf *out, struct err *e)
 	const char **names = (const char **)(void *)mem;
 	const char *name;
 	json_t *value;
-	json_object_foreach((json_t *)j, name, value)
+	json_object_foreach ((json_t *)j, name, value)
 		names[i++] = name;
 	qsort(names, n, sizeof(char *), compare_names);
 	if (!buf_add_str(out, "{"))

@@ -57,7 +57,7 @@ static int admit(const char *event)
 	}
 	if (r == NULL) {
 		r = &seen[next++ % REMEMBERED];
-		*r = (struct rate){ event, second, 0 };
+		*r = (struct rate){event, second, 0};
 	}
 	int held = 0;
 	if (r->second != second) {
@@ -100,7 +100,7 @@ static void write_all(const char *p, size_t n)
 
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
 {
-	static const char *const names[] = { "error", "warn", "info", "debug" };
+	static const char *const names[] = {"error", "warn", "info", "debug"};
 	if (level > level_)
 		return;
 	int held = admit(event);
@@ -118,10 +118,12 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 		char escaped[2048];
 		json_escape(escaped, sizeof(escaped), text);
 		n = snprintf(line, sizeof(line),
-			     "{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"event\":\"%s\",\"text\":\"%s\",\"held_back\":%d}\n",
-			     when, names[level], role_, event, escaped, held);
+		             "{\"time\":\"%s\",\"level\":\"%s\",\"role\":\"%s\",\"event\":\"%s\",\"text\":\"%s\",\"held_back\":"
+		             "%d}\n",
+		             when, names[level], role_, event, escaped, held);
 	} else if (held > 0) {
-		n = snprintf(line, sizeof(line), "%s %-5s %s %s %s held_back=%d\n", when, names[level], role_, event, text, held);
+		n = snprintf(line, sizeof(line), "%s %-5s %s %s %s held_back=%d\n", when, names[level], role_, event, text,
+		             held);
 	} else {
 		n = snprintf(line, sizeof(line), "%s %-5s %s %s %s\n", when, names[level], role_, event, text);
 	}

@@ -26,6 +26,6 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...) PR
 
 #define LOG_QUOTED_LEN 512
 const char *log_quote(struct span s, char out[LOG_QUOTED_LEN]);
-#define LOG_Q(s) log_quote((s), (char[LOG_QUOTED_LEN]){ 0 })
+#define LOG_Q(s) log_quote((s), (char[LOG_QUOTED_LEN]){0})
 
 #endif

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-void *mem_alloc(size_t n);			      // uninitialised
-void *mem_zero(size_t n);			      // zeroed
+void *mem_alloc(size_t n);                          // uninitialised
+void *mem_zero(size_t n);                           // zeroed
 void *mem_grow(void *p, size_t count, size_t size); // realloc to count * size, overflow checked
 char *mem_strdup(const char *s);
 char *mem_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -23,14 +23,14 @@ static inline void mem_free_charp(char **p)
 	free(*p);
 }
 #define AUTO_FREE __attribute__((cleanup(mem_free_charp)))
-#define STEAL(p)                      \
-	({                            \
+#define STEAL(p)                          \
+	({                                \
 		__typeof__(p) tmp_ = (p); \
-		(p) = NULL;           \
-		tmp_;                 \
+		(p) = NULL;               \
+		tmp_;                     \
 	})
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

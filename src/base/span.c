@@ -16,12 +16,12 @@ bool span_cut(struct span a, char sep, struct span *head, struct span *rest)
 	const char *at = a.len == 0 ? NULL : memchr(a.data, sep, a.len);
 	if (at == NULL) {
 		*head = a;
-		*rest = (struct span){ a.data + a.len, 0 };
+		*rest = (struct span){a.data + a.len, 0};
 		return false;
 	}
 	size_t n = (size_t)(at - a.data);
-	*head = (struct span){ a.data, n };
-	*rest = (struct span){ at + 1, a.len - n - 1 };
+	*head = (struct span){a.data, n};
+	*rest = (struct span){at + 1, a.len - n - 1};
 	return true;
 }
 
@@ -40,7 +40,7 @@ struct result span_to_u64(struct span a, uint64_t max, const char *what, uint64_
 		return err_set(e, ERR_INVALID, "%s: '%.*s' is not a whole number", what, SPAN_FMT(span_head(a, 40)));
 	if (v > max)
 		return err_set(e, ERR_INVALID, "%s: %llu is over the maximum of %llu", what, (unsigned long long)v,
-			       (unsigned long long)max);
+		               (unsigned long long)max);
 	*out = v;
 	return OK;
 }

@@ -15,17 +15,17 @@ struct span {
 	size_t len;
 };
 
-#define SPAN_LIT(s) ((struct span){ (s), sizeof(s) - 1 })
+#define SPAN_LIT(s) ((struct span){(s), sizeof(s) - 1})
 #define SPAN_FMT(s) (int)(s).len, (s).data // for "%.*s"; spans longer than INT_MAX never exist here
 
 static inline struct span span_of(const char *s)
 {
-	return (struct span){ s, s == NULL ? 0 : strlen(s) };
+	return (struct span){s, s == NULL ? 0 : strlen(s)};
 }
 
 static inline struct span span_from(const char *data, size_t len)
 {
-	return (struct span){ data, len };
+	return (struct span){data, len};
 }
 
 static inline bool span_eq(struct span a, struct span b)
@@ -51,12 +51,12 @@ static inline bool span_starts(struct span a, const char *prefix)
 
 static inline struct span span_skip(struct span a, size_t n)
 {
-	return n >= a.len ? (struct span){ a.data + a.len, 0 } : (struct span){ a.data + n, a.len - n };
+	return n >= a.len ? (struct span){a.data + a.len, 0} : (struct span){a.data + n, a.len - n};
 }
 
 static inline struct span span_head(struct span a, size_t n)
 {
-	return (struct span){ a.data, n < a.len ? n : a.len };
+	return (struct span){a.data, n < a.len ? n : a.len};
 }
 
 // Without leading and trailing spaces and tabs.

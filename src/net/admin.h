@@ -15,8 +15,9 @@ struct admin_request;
 // Binds the socket, replacing a stale one of a dead process; ERR_CONFLICT when a live process answers there. `handle` gets
 // `verb` (the "do" member) and the whole request; it answers with admin_answer, now or later.
 MUST_USE struct result admin_server_start(struct loop *l, const char *path,
-					  void (*handle)(void *arg, struct admin_request *r, struct span verb, const json_t *request),
-					  void *arg, struct admin_server **out, struct err *e);
+                                          void (*handle)(void *arg, struct admin_request *r, struct span verb,
+                                                         const json_t *request),
+                                          void *arg, struct admin_server **out, struct err *e);
 void admin_server_stop(struct admin_server **s); // unlinks the socket
 
 // Takes `answer` (new reference). Exactly once for each request; the request is gone afterwards.

@@ -26,7 +26,7 @@ struct http1_request {
 	struct span target; // as sent
 	struct span path;   // up to '?', percent-encoded as sent
 	struct span query;  // behind '?', empty without one
-	int minor;	    // HTTP/1.minor: 0 or 1
+	int minor;          // HTTP/1.minor: 0 or 1
 	struct http1_field fields[HTTP1_FIELDS_MAX];
 	size_t n_fields;
 	bool chunked;

@@ -14,9 +14,9 @@ struct http_server;
 struct http_exchange; // one request and its answer
 
 struct http_server_opts {
-	const char *listen;	 // "127.0.0.1:8400", "[::1]:0" (0: any free port)
-	size_t body_max;	 // bytes
-	size_t connections_max;	 // further ones wait in the kernel's backlog
+	const char *listen;       // "127.0.0.1:8400", "[::1]:0" (0: any free port)
+	size_t body_max;          // bytes
+	size_t connections_max;   // further ones wait in the kernel's backlog
 	uint64_t head_timeout_ms; // from a request's first byte (or the accept) to its last
 	uint64_t idle_timeout_ms; // keep-alive connections without a request
 	// Called once a request; answers now or later. `x` lives until its answer has ended or `gone` was called.
@@ -25,7 +25,7 @@ struct http_server_opts {
 };
 
 MUST_USE struct result http_server_start(struct loop *l, const struct http_server_opts *opts, struct http_server **out,
-					 struct err *e);
+                                         struct err *e);
 // Closes the listener and every connection; pending exchanges get their `gone` callback.
 void http_server_stop(struct http_server **s);
 // Stops accepting and ends connections as they become idle; `drained` once none is left.
@@ -44,7 +44,7 @@ void http_exchange_on_gone(struct http_exchange *x, void (*gone)(void *arg), voi
 struct http_answer {
 	int status;
 	const char *content_type; // NULL: none
-	const char *fields;	  // further header lines, each "Name: value\r\n", or NULL
+	const char *fields;       // further header lines, each "Name: value\r\n", or NULL
 };
 
 // A whole answer. The body is copied. Ends the exchange: `x` is gone afterwards.

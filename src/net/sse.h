@@ -22,7 +22,8 @@ void sse_decoder_fini(struct sse_decoder *d);
 // never. LF, CR and CRLF end lines; a leading BOM is skipped; an event without data is dropped. ERR_TOO_LARGE over frame_max:
 // the stream is unusable then. `on_event` returns false to stop feeding at once (the call then returns OK).
 MUST_USE struct result sse_decoder_feed(struct sse_decoder *d, struct span bytes,
-					bool (*on_event)(void *arg, struct span name, struct span data), void *arg, struct err *e);
+                                        bool (*on_event)(void *arg, struct span name, struct span data), void *arg,
+                                        struct err *e);
 
 // Appends "event: NAME\ndata: DATA\n\n". `data` must hold no CR or LF (compact JSON never does).
 MUST_USE bool sse_encode(struct buf *out, const char *name, struct span data);
