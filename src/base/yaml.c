@@ -36,7 +36,7 @@ static void node_free(struct yaml_node *n)
 	free(n);
 }
 
-void yaml_free(struct yaml_doc *d)
+void yaml_doc_free(struct yaml_doc *d)
 {
 	if (d == NULL)
 		return;
@@ -198,7 +198,7 @@ struct result yaml_parse(struct span text, const char *name, struct yaml_doc **o
 		yaml_event_delete(&b.event);
 	yaml_parser_delete(&b.parser);
 	if (failed(r)) {
-		yaml_free(b.doc);
+		yaml_doc_free(b.doc);
 		return FAIL;
 	}
 	*out = b.doc;

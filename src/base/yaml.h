@@ -37,10 +37,10 @@ struct yaml_doc {
 	struct yaml_node *root;
 };
 
-// Parses `text`; `name` stands in errors (the file's path). *out is freed with yaml_free; every node belongs to it.
+// Parses `text`; `name` stands in errors (the file's path). *out is freed with yaml_doc_free; every node belongs to it.
 MUST_USE struct result yaml_parse(struct span text, const char *name, struct yaml_doc **out, struct err *e);
 MUST_USE struct result yaml_load(const char *path, size_t max, struct yaml_doc **out, struct err *e);
-void yaml_free(struct yaml_doc *d);
+void yaml_doc_free(struct yaml_doc *d);
 
 // An error at a node: "FILE:LINE:COLUMN: …" (ERR_INVALID).
 MUST_USE struct result yaml_fail(const struct yaml_doc *d, const struct yaml_node *at, struct err *e, const char *fmt, ...)
