@@ -30,6 +30,12 @@ struct cli_command {
 
 #define CLI_FAILED (-1)
 
+// For `return cli_failed(err_set(e, …))` in a command.
+static inline int cli_failed(struct result r)
+{
+	return failed(r) ? CLI_FAILED : 0;
+}
+
 const char *cli_value(const struct cli_args *a, const char *option); // NULL when not given; "" for a flag that was
 bool cli_flag(const struct cli_args *a, const char *option);
 size_t cli_rest(const struct cli_args *a, const char *const **rest); // the further arguments
