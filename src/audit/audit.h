@@ -14,8 +14,10 @@ struct audit_pending;
 
 // Connects to data_dir/run/recorder.sock and keeps connected, reconnecting by itself. Entries handed in while it is not
 // connected fail at once with ERR_UNREACHABLE (fail closed); those in flight when it drops fail too: whether they were stored
-// is then not known, and recording the same `uid` again is harmless (the recorder stores it once).
-MUST_USE struct result audit_client_start(struct loop *l, const char *socket_path, struct audit_client **out, struct err *e);
+// is then not known, and recording the same `uid` again is harmless (the recorder stores it once). `role` names the caller in
+// the log beside what the recorder sees itself (uid, pid): one of control, worker, spawner, egress, relay, gateway, up, cli.
+MUST_USE struct result audit_client_start(struct loop *l, const char *socket_path, const char *role, struct audit_client **out,
+                                          struct err *e);
 void audit_client_stop(struct audit_client **c);
 bool audit_client_ready(const struct audit_client *c);
 
