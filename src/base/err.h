@@ -52,13 +52,13 @@ struct err {
 };
 
 // Fills `e` (which may be NULL) and returns FAIL, so that `return err_set(…)` reads as one step.
-MUST_USE struct result err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+struct result err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 // As err_set with ERR_SYSTEM; appends ": " and the text of errno, which it takes on entry.
-MUST_USE struct result err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+struct result err_sys(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 // Puts "fmt: " before the message `e` already holds; returns FAIL.
-MUST_USE struct result err_prefix(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+struct result err_prefix(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 // The exit code of product.md for a kind: 1 failed, 2 misused, 3 refused, 4 not reachable.
 int err_exit_code(enum err_kind kind);
