@@ -38,6 +38,7 @@ struct event_view {
 	struct span id;
 	struct span type;
 	struct span json; // the whole event, compact
+	struct span kept; // what was kept beside it (turn_end.events), compact; empty without
 };
 
 // A session as of one moment. Spans and arrays are valid inside the callback only.
@@ -71,7 +72,8 @@ struct turn_end {
 	// What the model answered, as event objects in their order, without processed_at; `id` may be given (announced by
 	// event_start) or is made. Types: agent.message, agent.thinking, agent.tool_use (with evaluated_permission),
 	// agent.custom_tool_use, agent.tool_result and user.tool_result (they close a call of this batch), session.error. Taken;
-	// may be NULL.
+	// may be NULL. A member "kept" is taken out of the event and stored beside it, for the next turn and nobody else: what the
+	// API does not show but the model must see again (a thinking block and its signature).
 	json_t *events;
 	bool is_error;       // of the span.model_request_end, which is appended behind the events
 	json_t *model_usage; // of the span, summed into the session's; taken; NULL: zeros
