@@ -59,5 +59,8 @@ void http_exchange_send(struct http_exchange *x, struct span bytes);
 size_t http_exchange_queued(const struct http_exchange *x);
 // Ends the stream and the exchange.
 void http_exchange_end(struct http_exchange *x);
+// Cuts the connection at once, before or within an answer, so that the client sees a broken one. `x` is gone afterwards; no
+// `gone` callback.
+void http_exchange_abort(struct http_exchange *x);
 
 #endif
