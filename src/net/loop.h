@@ -32,6 +32,7 @@ uint64_t loop_now_ms(const struct loop *l);
 
 // A descriptor, level-triggered; stays the caller's. `events` and the argument are EPOLLIN and EPOLLOUT; EPOLLERR and
 // EPOLLHUP are reported as whichever of the two is watched. Watching nothing (0) is allowed.
+// It must be pollable: not a regular file.
 struct loop_fd *loop_fd_start(struct loop *l, int fd, uint32_t events, void (*ready)(void *arg, uint32_t events), void *arg);
 void loop_fd_watch(struct loop_fd *h, uint32_t events);
 void loop_fd_cancel(struct loop_fd **h); // NULL is fine; sets NULL. Cancel before closing the descriptor.
@@ -45,7 +46,8 @@ void loop_timer_cancel(struct loop_timer **h);
 struct loop_child *loop_child_start(struct loop *l, pid_t pid, void (*ended)(void *arg, int code, int status), void *arg);
 void loop_child_cancel(struct loop_child **h);
 
-// A signal, by signalfd; blocked in this thread from now on (and in children: reset it there).
+// A signal, by signalfd, one handle for each; several that came before the callback count as one. Blocked in this thread from
+// now on (and in children: reset it there).
 struct loop_signal *loop_signal_start(struct loop *l, int signo, void (*caught)(void *arg), void *arg);
 void loop_signal_cancel(struct loop_signal **h);
 
