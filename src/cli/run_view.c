@@ -1,0 +1,217 @@
+#include "cli/run_view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/printable.h"
+
+#define CALL_COLUMN 50
+#define REASON_MAX 160
+#define TEXT_MAX (1 << 20)
+
+struct run_view {
+	FILE *out;
+	enum run_view_style style;
+	json_t *calls; // id -> {name, input, at} of calls without a result
+	json_t *seen;  // ids shown
+	uint64_t began_us;
+	unsigned n_calls, n_failed;
+	int64_t tokens;
+};
+
+struct run_view *run_view_new(FILE *out, enum run_view_style style)
+{
+	struct run_view *v = NEW(struct run_view);
+	*v = (struct run_view){out, style, json_object(), json_object(), clock_mono_us(), 0, 0, 0};
+	return v;
+}
+
+void run_view_free(struct run_view *v)
+{
+	json_decref(v->calls);
+	json_decref(v->seen);
+	free(v);
+}
+
+static const char *paint(const struct run_view *v, const char *code)
+{
+	return v->style == RUN_VIEW_COLOR ? code : "";
+}
+#define RED "\x1b[31m"
+#define DIM "\x1b[2m"
+#define PLAIN "\x1b[0m"
+
+static void json_line(struct run_view *v, const json_t *j)
+{
+	AUTO_FREE char *text = json_text(j, NULL);
+	fprintf(v->out, "%s\n", text);
+	fflush(v->out);
+}
+
+void run_view_session(struct run_view *v, const json_t *session, const char *environment)
+{
+	if (v->style == RUN_VIEW_JSON) {
+		json_line(v, session);
+		return;
+	}
+	if (v->style == RUN_VIEW_QUIET)
+		return;
+	const json_t *agent = json_object_get(session, "agent");
+	AUTO_FREE char *id = printable_line(json_span(json_object_get(session, "id")), 64);
+	AUTO_FREE char *name = printable_line(json_span(json_object_get(agent, "name")), 64);
+	AUTO_FREE char *model = printable_line(json_span(json_object_get(json_object_get(agent, "model"), "id")), 64);
+	fprintf(v->out, "session %s · agent %s · model %s · environment %s\n", id, name, model, environment);
+	fflush(v->out);
+}
+
+// What a person would want to see of a call's input: the command, the path, the pattern; else the whole of it.
+static char *call_words(const json_t *call)
+{
+	static const char *const telling[] = {"command", "file_path", "pattern"};
+	const json_t *input = json_object_get(call, "input");
+	AUTO_FREE char *name = printable_line(json_span(json_object_get(call, "name")), 40);
+	for (size_t i = 0; i < ARRAY_LEN(telling); i++) {
+		const json_t *value = json_object_get(input, telling[i]);
+		if (!json_is_string(value))
+			continue;
+		AUTO_FREE char *words = printable_line(json_span(value), 120);
+		return mem_printf("%-5s %s", name, words);
+	}
+	AUTO_FREE char *text = json_text(input, NULL);
+	AUTO_FREE char *words = printable_line(span_of(text), 120);
+	return mem_printf("%-5s %s", name, words);
+}
+
+static struct span first_text(const json_t *event)
+{
+	return json_span(json_object_get(json_array_get(json_object_get(event, "content"), 0), "text"));
+}
+
+// The last line that says something: where a shell puts the reason.
+static struct span last_line(struct span text)
+{
+	while (text.len > 0 && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == ' '))
+		text.len--;
+	for (size_t i = text.len; i > 0; i--) {
+		if (text.data[i - 1] == '\n')
+			return span_skip(text, i);
+	}
+	return text;
+}
+
+static void add_duration(const json_t *call, const json_t *event, char out[32])
+{
+	int64_t from, to;
+	*out = '\0';
+	if (failed(clock_parse(json_span(json_object_get(call, "processed_at")), &from, NULL)) ||
+	    failed(clock_parse(json_span(json_object_get(event, "processed_at")), &to, NULL)) || to < from)
+		return;
+	snprintf(out, 32, "%lld ms", (long long)((to - from) / 1000));
+}
+
+static void show_result(struct run_view *v, const json_t *event, const char *id_member)
+{
+	struct span id = json_span(json_object_get(event, id_member));
+	AUTO_FREE char *key = span_dup(id);
+	AUTO_JSON json_t *call = json_incref(json_object_get(v->calls, key));
+	if (call == NULL)
+		return;
+	json_object_del(v->calls, key);
+	bool bad = json_is_true(json_object_get(event, "is_error"));
+	v->n_failed += bad;
+	AUTO_FREE char *words = call_words(call);
+	char took[32];
+	add_duration(call, event, took);
+	int pad = printable_width(words) < CALL_COLUMN ? (int)(CALL_COLUMN - printable_width(words)) : 0;
+	const char *where = strcmp(id_member, "tool_use_id") == 0 ? "in sandbox" : "by its client";
+	fprintf(v->out, "  %s%s %s%*s  %-13s %8s%s\n", bad ? paint(v, RED) : "", bad ? "✗" : "▸", words, pad, "", where, took,
+	        bad ? paint(v, PLAIN) : "");
+	if (bad) {
+		AUTO_FREE char *reason = printable_line(last_line(first_text(event)), REASON_MAX);
+		fprintf(v->out, "      %s%s%s\n", paint(v, DIM), reason, paint(v, PLAIN));
+	}
+}
+
+static void show_text(struct run_view *v, const json_t *event)
+{
+	size_t i;
+	json_t *block;
+	json_array_foreach (json_object_get(event, "content"), i, block) {
+		struct span text = json_span(json_object_get(block, "text"));
+		struct buf b;
+		buf_init(&b, TEXT_MAX);
+		printable_add(&b, text, true);
+		fprintf(v->out, "%s\n", buf_str(&b));
+		buf_fini(&b);
+	}
+}
+
+static void show_error(struct run_view *v, const json_t *event)
+{
+	const json_t *error = json_object_get(event, "error");
+	struct span retry = json_span(json_object_get(json_object_get(error, "retry_status"), "type"));
+	AUTO_FREE char *message = printable_line(json_span(json_object_get(error, "message")), 300);
+	AUTO_FREE char *type = printable_line(json_span(json_object_get(error, "type")), 60);
+	fprintf(v->out, "  %s! %s: %s%s%s\n", paint(v, RED), type, message, span_is(retry, "retrying") ? " (trying again)" : "",
+	        paint(v, PLAIN));
+}
+
+static bool seen_before(struct run_view *v, const json_t *event)
+{
+	const char *id = json_string_value(json_object_get(event, "id"));
+	if (id == NULL)
+		return false;
+	if (json_object_get(v->seen, id) != NULL)
+		return true;
+	json_object_set_new(v->seen, id, json_true());
+	return false;
+}
+
+static void count_usage(struct run_view *v, const json_t *event)
+{
+	const json_t *usage = json_object_get(event, "model_usage");
+	v->tokens += json_integer_value(json_object_get(usage, "input_tokens")) +
+	             json_integer_value(json_object_get(usage, "output_tokens"));
+}
+
+void run_view_event(struct run_view *v, const json_t *event)
+{
+	struct span type = json_span(json_object_get(event, "type"));
+	if (seen_before(v, event))
+		return;
+	if (span_is(type, "span.model_request_end"))
+		count_usage(v, event);
+	if (span_is(type, "agent.tool_use") || span_is(type, "agent.custom_tool_use")) {
+		v->n_calls++;
+		json_object_set(v->calls, json_string_value(json_object_get(event, "id")), (json_t *)event);
+	}
+	if (v->style == RUN_VIEW_JSON) {
+		json_line(v, event);
+		return;
+	}
+	if (v->style != RUN_VIEW_QUIET) {
+		if (span_is(type, "user.tool_result"))
+			show_result(v, event, "tool_use_id");
+		else if (span_is(type, "agent.tool_result"))
+			show_result(v, event, "tool_use_id");
+		else if (span_is(type, "user.custom_tool_result"))
+			show_result(v, event, "custom_tool_use_id");
+	}
+	if (span_is(type, "agent.message"))
+		show_text(v, event);
+	else if (span_is(type, "session.error"))
+		show_error(v, event);
+	fflush(v->out);
+}
+
+void run_view_end(struct run_view *v)
+{
+	double seconds = (double)(clock_mono_us() - v->began_us) / 1e6;
+	if (v->style != RUN_VIEW_TEXT && v->style != RUN_VIEW_COLOR)
+		return;
+	fprintf(v->out, "done in %.1f s · %u tool call%s, %u failed · %lld tokens\n", seconds, v->n_calls,
+	        v->n_calls == 1 ? "" : "s", v->n_failed, (long long)v->tokens);
+	fflush(v->out);
+}
