@@ -246,7 +246,7 @@ static void exec_role(struct role *r, int ready_fd, pid_t parent)
 {
 	char number[16];
 	snprintf(number, sizeof(number), "%d", ready_fd);
-	r->argv[r->argc] = "--ready-fd";
+	r->argv[r->argc] = (char[]){"--ready-fd"};
 	r->argv[r->argc + 1] = number;
 	r->argv[r->argc + 2] = NULL;
 	sigset_t none;
