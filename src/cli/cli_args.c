@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "base/words.h"
 
+#define COMMANDS_MAX 128
+
 const struct cli_option cli_args_common[] = {
         {"config", "FILE",
          "the configuration file (default: $SALLYPORT_CONFIG, ./sallyport.yaml, /etc/sallyport/sallyport.yaml)"},
@@ -107,29 +109,45 @@ static int match_words(const char *name, int n, const char *const *argv, bool *w
 	return matched;
 }
 
+// The first `n` of argv, as one name.
+static const char *join_words(char *out, size_t size, int n, const char *const *argv)
+{
+	out[0] = '\0';
+	for (int i = 0; i < n; i++)
+		snprintf(out + strlen(out), size - strlen(out), "%s%s", i == 0 ? "" : " ", argv[i]);
+	return out;
+}
+
+// Which command was meant: as many words as were typed are compared first, then fewer, then the first words alone
+// ("adit" is near to the group audit). NULL without one; `near` may be used for the answer.
+static const char *nearest_command(const struct cli_command *const *table, int n, const char *const *argv, char near[64])
+{
+	const char *names[COMMANDS_MAX + 1] = {0};
+	const char *found = NULL;
+	char typed[128];
+	size_t n_names = 0;
+
+	for (size_t i = 0; table[i] != NULL; i++) {
+		BUG_ON(n_names == COMMANDS_MAX);
+		if (!table[i]->hidden)
+			names[n_names++] = table[i]->name;
+	}
+	for (int words = n < 3 ? n : 3; words > 0 && found == NULL; words--)
+		found = words_nearest(span_of(join_words(typed, sizeof(typed), words, argv)), names);
+	for (size_t i = 0; i < n_names && found == NULL; i++) {
+		snprintf(near, 64, "%.*s", (int)strcspn(names[i], " "), names[i]);
+		found = words_nearest(span_of(argv[0]), (const char *const[]){near, NULL});
+	}
+	return found;
+}
+
 static struct result unknown_command(const struct cli_command *const *table, int matched, int n, const char *const *argv,
                                      struct err *e)
 {
-	const char *words[256] = {0};
-	char typed[128] = "", first[64];
-	size_t n_words = 0;
+	char typed[128], buf[64];
+	const char *near = nearest_command(table, n, argv, buf);
 
-	// One word more than matched is what was mistyped; compare it with the names cut to as many words.
-	for (int i = 0; i < n && i <= matched; i++)
-		snprintf(typed + strlen(typed), sizeof(typed) - strlen(typed), "%s%s", i == 0 ? "" : " ", argv[i]);
-	for (size_t i = 0; table[i] != NULL && n_words < ARRAY_LEN(words) - 1; i++) {
-		if (!table[i]->hidden)
-			words[n_words++] = table[i]->name;
-	}
-	const char *near = words_nearest(span_of(typed), words);
-	if (near == NULL && matched == 0) {
-		// "adit verify": the first word alone may be near to a group's.
-		for (size_t i = 0; i < n_words && near == NULL; i++) {
-			snprintf(first, sizeof(first), "%.*s", (int)strcspn(words[i], " "), words[i]);
-			const char *one[] = {first, NULL};
-			near = words_nearest(span_of(argv[0]), one);
-		}
-	}
+	join_words(typed, sizeof(typed), matched + 1, argv);
 	if (near != NULL)
 		return err_set(e, ERR_MISUSED, "there is no command '%.100s'\ndid you mean 'sallyport %s'?", typed, near);
 	return err_set(e, ERR_MISUSED, "there is no command '%.100s'\n'sallyport help' lists them all", typed);
