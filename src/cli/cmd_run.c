@@ -13,7 +13,7 @@
 
 #define FILE_MAX (1 << 20)
 #define DEFAULT_AGENT "run"
-#define DEFAULT_MODEL "claude-sonnet-4-5"
+#define DEFAULT_MODEL "claude-opus-5-5"
 
 struct run {
 	struct loop *loop;

@@ -10,6 +10,7 @@
 
 // clang-format off
 #define CLI_COMMANDS(X) \
+	X(init) \
 	X(help) \
 	X(completion) \
 	X(version)
