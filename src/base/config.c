@@ -56,6 +56,17 @@ static struct result read_u32(struct reader *r, const struct yaml_node *map, con
 	return OK;
 }
 
+static struct result read_duration_ms(struct reader *r, const struct yaml_node *map, const char *key, uint64_t *out_ms,
+                                      struct err *e)
+{
+	const struct yaml_node *n = yaml_get(map, key);
+	uint64_t us = *out_ms * 1000;
+	if (n != NULL)
+		TRY(yaml_duration(r->doc, n, key, &us, e));
+	*out_ms = us / 1000;
+	return OK;
+}
+
 // A text that must be one of `words` (NULL-terminated).
 static struct result read_word(struct reader *r, const struct yaml_node *map, const char *key, const char *const *words,
                                char **out, struct err *e)
@@ -92,7 +103,7 @@ static struct result read_url(struct reader *r, const struct yaml_node *map, con
 
 static struct result read_models(struct reader *r, const struct yaml_node *list, struct config_control *c, struct err *e)
 {
-	static const char *const keys[] = {"name", "url", "key_file", "sends", NULL};
+	static const char *const keys[] = {"name", "url", "key_file", "sends", "max_tokens", "silence", "retries", NULL};
 	if (list == NULL)
 		return OK;
 	TRY(list_of(r, list, "models", e));
@@ -100,11 +111,15 @@ static struct result read_models(struct reader *r, const struct yaml_node *list,
 	for (size_t i = 0; i < list->count; i++) {
 		const struct yaml_node *n = list->items[i];
 		struct config_model *m = &c->models[c->n_models++];
+		*m = (struct config_model){.max_tokens = 16384, .silence_ms = 90000, .retries = 8};
 		TRY(yaml_check_keys(r->doc, n, "a model", keys, e));
 		TRY(read_text(r, n, "name", &m->name, e));
 		TRY(read_url(r, n, "url", &m->url, e));
 		TRY(read_path(r, n, "key_file", &m->key_file, e));
 		TRY(read_text(r, n, "sends", &m->sends, e));
+		TRY(read_u32(r, n, "max_tokens", 1, 1000000, &m->max_tokens, e));
+		TRY(read_duration_ms(r, n, "silence", &m->silence_ms, e));
+		TRY(read_u32(r, n, "retries", 0, 100, &m->retries, e));
 		TRY(required(r, n, "name", m->name, e));
 		TRY(required(r, n, "url", m->url, e));
 	}
@@ -207,10 +222,7 @@ static struct result read_worker(struct reader *r, const struct yaml_node *n, st
 	if (strcmp(w->root, "host-usr") != 0 && w->root[0] != '/')
 		return yaml_fail(r->doc, yaml_get(n, "root"), e, "root: expected host-usr or the absolute path of a directory");
 	TRY(read_u32(r, n, "sessions", 1, 10000, &w->sessions_max, e));
-	uint64_t idle_us = w->max_idle_ms * 1000;
-	if (yaml_get(n, "max_idle") != NULL)
-		TRY(yaml_duration(r->doc, yaml_get(n, "max_idle"), "max_idle", &idle_us, e));
-	w->max_idle_ms = idle_us / 1000;
+	TRY(read_duration_ms(r, n, "max_idle", &w->max_idle_ms, e));
 	TRY(read_word(r, n, "record", records, &w->record, e));
 	return read_limits(r, yaml_get(n, "limits"), &w->limits, e);
 }

@@ -13,10 +13,13 @@
 #include "base/err.h"
 
 struct config_model {
-	char *name;     // a model id, or a prefix ending in '*'
-	char *url;      // base URL of a Messages API; "/v1/messages" is appended
-	char *key_file; // NULL: none is sent
-	char *sends;    // the id to send instead of the agent's, NULL: the agent's own
+	char *name;          // a model id, or a prefix ending in '*'
+	char *url;           // base URL of a Messages API; "/v1/messages" is appended
+	char *key_file;      // NULL: none is sent
+	char *sends;         // the id to send instead of the agent's, NULL: the agent's own
+	uint32_t max_tokens; // of one answer; default 16384
+	uint64_t silence_ms; // an answer that brings nothing for so long has failed; default 90 s
+	uint32_t retries;    // of a failed request before the turn is given up; default 8
 };
 
 // An environment that control makes sure exists at start.
