@@ -38,13 +38,14 @@ struct audit_entry {
 	bool denied;
 	bool failed;
 	struct span reason;    // why denied, failed or unknown, for people; no payload
-	struct span arguments; // payload, MACed
-	struct span result;    // payload, MACed
+	struct span arguments; // payload, MACed, up to 64 MiB
+	struct span result;    // payload, MACed, up to 64 MiB
 	uint64_t duration_us;  // outcome
 	struct span trace;     // 32 hex digits, or empty
 };
 
-// Hands the entry in. `recorded` is called once, from the loop: `e` NULL when it is on disk.
+// Hands the entry in. `recorded` is called once, from the loop: `e` NULL when it is on disk. An identifier that is too long or
+// malformed (session, operation and trace are strict, see audit/submission.c) is ERR_INVALID; long texts for people are cut.
 struct audit_pending *audit_record(struct audit_client *c, const struct audit_entry *entry,
                                    void (*recorded)(void *arg, const struct err *e), void *arg);
 void audit_cancel(struct audit_pending **p); // no callback; the entry may still be stored

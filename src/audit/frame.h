@@ -17,7 +17,7 @@
 
 #define FRAME_HEADER 24
 #define FRAME_TEXT_MAX SUBMISSION_MAX
-#define FRAME_PAYLOAD_MAX (256u << 20)
+#define FRAME_PAYLOAD_MAX (64u << 20)
 
 enum frame_type {
 	FRAME_HELLO = 'H',   // client: text is {"role":…,"version":1}

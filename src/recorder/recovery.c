@@ -1,0 +1,94 @@
+#include "recorder/recovery.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "audit/logdir.h"
+#include "base/mem.h"
+
+struct walk {
+	struct recovery *r;
+	uint64_t known; // the writers' state covers the entries below
+	bool tiles;     // add to the tiler as well
+};
+
+static struct result note_entry(struct walk *w, uint64_t index, struct span bytes, struct err *e)
+{
+	struct entry entry;
+	TRY(entry_read(bytes, &entry, e));
+	struct result r = index < w->known ? OK : writers_follow(&w->r->writers, &entry, bytes, e);
+	seen_add(&w->r->seen, entry.uid, index, seen_fingerprint_of(&entry));
+	entry_fini(&entry);
+	return r;
+}
+
+static struct result each_published(void *arg, uint64_t index, struct span bytes, struct err *e)
+{
+	return failed(note_entry(arg, index, bytes, e)) ? err_prefix(e, "entry %" PRIu64, index) : OK;
+}
+
+static struct result each_in_journal(void *arg, uint64_t index, struct span bytes, const struct hash *leaf, struct err *e)
+{
+	struct walk *w = arg;
+	if (failed(note_entry(w, index, bytes, e)))
+		return err_prefix(e, "the journal's entry %" PRIu64, index);
+	w->r->from_journal++;
+	return tiler_add(w->r->tiler, bytes, leaf, e);
+}
+
+// The entries below `size`: as far back as the writers' saved state asks, and as uids are to be remembered.
+static struct result walk_published(const char *dir, uint64_t size, struct recovery *r, struct err *e)
+{
+	struct walk w = {.r = r};
+	writers_load(&r->writers, dir, &w.known);
+	if (w.known > size) {
+		// Saved with a checkpoint that was never seen: not to be trusted.
+		w.known = 0;
+		r->writers.n = 0;
+	}
+	uint64_t from = size > RECOVERY_SEEN ? size - RECOVERY_SEEN : 0;
+	return logdir_walk(dir, w.known < from ? w.known : from, size, each_published, &w, e);
+}
+
+// Tiles, but no checkpoint that says how many: only a log that died while its first was being made may look like that.
+static struct result check_beginning(const char *dir, uint64_t size, const struct logdir_tail *tail, struct err *e)
+{
+	AUTO_FREE char *path = mem_printf("%s/tile", dir);
+	struct stat st;
+	if (size > 0 || tail->next > 0 || stat(path, &st) != 0)
+		return OK;
+	return err_set(e, ERR_CORRUPT, "%s: there are tiles, but neither a checkpoint nor a journal that holds their entries", dir);
+}
+
+static struct result run(const char *dir, struct segments *segments, struct recovery *r, struct err *e)
+{
+	uint64_t size = tiler_size(r->tiler);
+	struct walk w = {.r = r};
+	struct logdir_tail tail;
+	TRY(walk_published(dir, size, r, e));
+	TRY(logdir_journal(dir, size, each_in_journal, &w, &tail, e));
+	if (tail.gap)
+		return err_set(e, ERR_CORRUPT, "%s: the journal's entries do not follow the checkpoint's %" PRIu64, dir, size);
+	TRY(check_beginning(dir, size, &tail, e));
+	r->torn = tail.torn;
+	if (r->from_journal > 0) {
+		struct checkpoint c;
+		TRY(tiler_publish(r->tiler, &c, e));
+	}
+	return segments_begin(segments, tail.generation + 1, tail.next, e);
+}
+
+struct result recovery_run(const char *dir, const struct note_signer *signer, struct segments *segments, struct recovery *out,
+                           struct err *e)
+{
+	*out = (struct recovery){0};
+	TRY(tiler_load(dir, signer, &out->tiler, e));
+	seen_init(&out->seen);
+	if (!failed(run(dir, segments, out, e)))
+		return OK;
+	seen_fini(&out->seen);
+	tiler_free(&out->tiler);
+	return FAIL;
+}
