@@ -171,7 +171,7 @@ static void test_malformed_signature_lines(void **state)
 static void test_names(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "a b", "a+b", "a\tb", "a\xc2\xa0" "b", "a\xe3\x80\x80", "\xff"};
+	static const char *const bad[] = {"", "a b", "a+b", "a\tb", ("a\xc2\xa0" "b"), "a\xe3\x80\x80", "\xff"};
 	struct note_verifier v;
 	unsigned char key[32] = {0};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
