@@ -75,10 +75,10 @@ static void each_place(FILE *out, const struct cli_command *const *table, void (
 	place_fini(&seen);
 }
 
-// For bash and zsh one function: the words typed so far, without options, pick the candidates.
+// For bash and zsh: the words typed so far, without options, pick the candidates.
 static void sh_place(FILE *out, const struct place *p)
 {
-	fprintf(out, "\t'%s') words='", p->words);
+	fprintf(out, "\t'%s') next='", p->words);
 	for (size_t i = 0; i < p->n_next; i++)
 		fprintf(out, "%s%s", i == 0 ? "" : " ", p->next[i]);
 	fputs("' ;;\n", out);
@@ -94,17 +94,14 @@ static void sh_options(FILE *out, const struct cli_command *c)
 	fputs("' ;;\n", out);
 }
 
-static void put_sh(FILE *out, const struct cli_command *const *table)
+// Sets $next and $options from $typed. A name that begins another's stands before it in the table, so the last come first.
+static void sh_cases(FILE *out, const struct cli_command *const *table)
 {
-	fputs("_sallyport() {\n\tlocal typed='' words='' options='' i\n"
-	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
-	      "\t\tcase ${COMP_WORDS[i]} in -*) ;; *) typed+=${typed:+ }${COMP_WORDS[i]} ;; esac\n\tdone\n"
-	      "\tcase $typed in\n",
-	      out);
+	size_t n = 0;
+
+	fputs("\tcase $typed in\n", out);
 	each_place(out, table, sh_place);
 	fputs("\tesac\n\tcase $typed in\n", out);
-	// Longer names first would matter only if one command's name began another's; then the table's later one is the longer.
-	size_t n = 0;
 	while (table[n] != NULL)
 		n++;
 	while (n-- > 0) {
@@ -112,19 +109,44 @@ static void put_sh(FILE *out, const struct cli_command *const *table)
 			sh_options(out, table[n]);
 	}
 	sh_options(out, NULL);
-	fputs("\tesac\n"
-	      "\tcase ${COMP_WORDS[COMP_CWORD]} in\n"
+	fputs("\tesac\n", out);
+}
+
+static void put_bash(FILE *out, const struct cli_command *const *table)
+{
+	fputs("_sallyport() {\n\tlocal typed='' next='' options='' i\n"
+	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	      "\t\tcase ${COMP_WORDS[i]} in -*) ;; *) typed+=${typed:+ }${COMP_WORDS[i]} ;; esac\n\tdone\n",
+	      out);
+	sh_cases(out, table);
+	fputs("\tcase ${COMP_WORDS[COMP_CWORD]} in\n"
 	      "\t-*) COMPREPLY=($(compgen -W \"$options\" -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n"
-	      "\t*) COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n"
+	      "\t*) COMPREPLY=($(compgen -W \"$next\" -- \"${COMP_WORDS[COMP_CWORD]}\")) ;;\n"
 	      "\tesac\n}\n"
 	      "complete -o default -F _sallyport sallyport\n",
+	      out);
+}
+
+// Read by compinit as a file of its own, or sourced.
+static void put_zsh(FILE *out, const struct cli_command *const *table)
+{
+	fputs("#compdef sallyport\n_sallyport() {\n\tlocal typed='' next='' options='' i\n"
+	      "\tfor ((i = 2; i < CURRENT; i++)); do\n"
+	      "\t\tcase ${words[i]} in -*) ;; *) typed+=${typed:+ }${words[i]} ;; esac\n\tdone\n",
+	      out);
+	sh_cases(out, table);
+	fputs("\tcase ${words[CURRENT]} in\n"
+	      "\t-*) compadd -- ${=options} ;;\n"
+	      "\t*) compadd -- ${=next}; [[ -n $next ]] || _files ;;\n"
+	      "\tesac\n}\n"
+	      "if [[ ${funcstack[1]} == _sallyport ]]; then _sallyport \"$@\"; else compdef _sallyport sallyport; fi\n",
 	      out);
 }
 
 static void fish_place(FILE *out, const struct place *p)
 {
 	for (size_t i = 0; i < p->n_next; i++)
-		fprintf(out, "complete -c sallyport -f -n 'test (__sallyport_typed) = \"%s\"' -a '%s'\n", p->words, p->next[i]);
+		fprintf(out, "complete -c sallyport -f -n '__sallyport_typed \"%s\"' -a '%s'\n", p->words, p->next[i]);
 }
 
 // Within single quotes fish takes only \\ and \' as escapes.
@@ -138,7 +160,7 @@ static void fish_option(FILE *out, const struct cli_option *o, const struct cli_
 {
 	fputs("complete -c sallyport", out);
 	if (c != NULL)
-		fprintf(out, " -n 'string match -q -- \"%s*\" (__sallyport_typed)'", c->name);
+		fprintf(out, " -n '__sallyport_typed \"%s*\"'", c->name);
 	fprintf(out, " -l %s%s -d '", o->name, o->value == NULL ? "" : " -r");
 	fish_quoted(out, o->help);
 	fputs("'\n", out);
@@ -148,8 +170,7 @@ static void put_fish(FILE *out, const struct cli_command *const *table)
 {
 	fputs("function __sallyport_typed\n"
 	      "\tset -l words (commandline -opc)\n"
-	      "\tstring join -- ' ' (string match -v -- '-*' $words[2..-1])\n"
-	      "\tor echo ''\n"
+	      "\tstring match -q -- $argv[1] \"$(string match -v -- '-*' $words[2..-1])\"\n"
 	      "end\n",
 	      out);
 	each_place(out, table, fish_place);
@@ -164,11 +185,9 @@ static void put_fish(FILE *out, const struct cli_command *const *table)
 bool help_completion(FILE *out, const struct cli_command *const *table, const char *shell)
 {
 	if (strcmp(shell, "bash") == 0) {
-		put_sh(out, table);
+		put_bash(out, table);
 	} else if (strcmp(shell, "zsh") == 0) {
-		// zsh speaks bash's completion interface once asked to.
-		fputs("autoload -Uz compinit bashcompinit && compinit && bashcompinit\n", out);
-		put_sh(out, table);
+		put_zsh(out, table);
 	} else if (strcmp(shell, "fish") == 0) {
 		put_fish(out, table);
 	} else {
