@@ -2,6 +2,9 @@
 //
 // A request's body is read in full before the handler runs (up to body_max; over it: 413). Requests on one connection are
 // handled one after another. Slow or silent clients are cut by timeouts; connections are bounded. TLS is not here.
+//
+// What the server refuses by itself (400, 408, 413, 414, 431, 501, 503, 505) is answered in the API's shape
+// (managed-agents-api.md 1.5), with a request id of its own, and ends the connection.
 #ifndef SALLYPORT_NET_HTTP_SERVER_H
 #define SALLYPORT_NET_HTTP_SERVER_H
 
@@ -19,6 +22,9 @@ struct http_server_opts {
 	size_t connections_max;   // further ones wait in the kernel's backlog
 	uint64_t head_timeout_ms; // from a request's first byte (or the accept) to its last
 	uint64_t idle_timeout_ms; // keep-alive connections without a request
+	uint64_t send_timeout_ms; // a client that takes no byte of its answer for so long is cut off; 0: 60 s
+	size_t backlog_max;       // bytes of a stream that may wait for its client; 0: 4 MiB
+	size_t bodies_max;        // bytes of all bodies held at once, over it 503; 0: 256 MiB
 	// Called once a request; answers now or later. `x` lives until its answer has ended or `gone` was called.
 	void (*handle)(void *arg, struct http_exchange *x);
 	void *arg;
@@ -26,7 +32,7 @@ struct http_server_opts {
 
 MUST_USE struct result http_server_start(struct loop *l, const struct http_server_opts *opts, struct http_server **out,
                                          struct err *e);
-// Closes the listener and every connection; pending exchanges get their `gone` callback.
+// Closes the listener and every connection; pending exchanges get their `gone` callback. Not from inside `handle`.
 void http_server_stop(struct http_server **s);
 // Stops accepting and ends connections as they become idle; `drained` once none is left.
 void http_server_drain(struct http_server *s, void (*drained)(void *arg), void *arg);
@@ -38,7 +44,8 @@ const struct http1_request *http_exchange_request(const struct http_exchange *x)
 struct span http_exchange_body(const struct http_exchange *x); // decoded
 const char *http_exchange_peer(const struct http_exchange *x); // "127.0.0.1:51234"
 
-// Told when the client goes away before the answer has ended (connection closed or reset). After it `x` is gone. Only one.
+// Told when the client goes away before the answer has ended (connection closed, half-closed or reset). After it `x` is gone.
+// Only one; without one `x` stays, and what is sent to it is dropped, until the handler ends it.
 void http_exchange_on_gone(struct http_exchange *x, void (*gone)(void *arg), void *arg);
 
 struct http_answer {
