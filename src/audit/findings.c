@@ -1,0 +1,30 @@
+#include "audit/findings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+void findings_add(struct findings *f, uint64_t index, const char *file, const char *fmt, ...)
+{
+	char text[1024];
+	f->total++;
+	if (f->n == FINDINGS_MAX)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	f->list = mem_grow(f->list, f->n + 1, sizeof(*f->list));
+	f->list[f->n++] = (struct finding){index, file == NULL ? NULL : mem_strdup(file), mem_strdup(text)};
+}
+
+void findings_fini(struct findings *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		free(f->list[i].file);
+		free(f->list[i].text);
+	}
+	free(f->list);
+	*f = (struct findings){0};
+}
