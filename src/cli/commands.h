@@ -11,6 +11,8 @@
 // clang-format off
 #define CLI_COMMANDS(X) \
 	X(init) \
+	X(audit_verify) \
+	X(audit_show) \
 	X(help) \
 	X(completion) \
 	X(version)
