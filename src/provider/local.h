@@ -12,7 +12,7 @@ struct provider *provider_local_new(struct loop *l, int spawner_fd, void (*lost)
 // Sends `signo` to a program started by exec and to its process group; `channel` is not needed for it. `exec` is the
 // number provider_local_last_exec gave right after the exec call. Fire and forget: a program that has ended is fine.
 uint32_t provider_local_last_exec(const struct provider *p);
-void provider_local_signal(struct provider *p, uint32_t exec, int signo);
+void provider_local_signal(struct provider *p, struct provider_sandbox *sb, uint32_t exec, int signo);
 
 // Whether no process of the session's sandbox is alive any more, whichever spawner made it: nobody holds the lock that only
 // the spawner and the sandbox's init hold, and the init itself (whose end is the end of all its processes) is gone. A

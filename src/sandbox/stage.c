@@ -1,0 +1,240 @@
+#include "sandbox/stage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "sandbox/etc.h"
+
+static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
+
+static struct result attach(int mount_fd, const char *path, struct err *e)
+{
+	if (move_mount(mount_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+		return err_sys(e, "mount on %s", path);
+	return OK;
+}
+
+static struct result restrict_mount(int mount_fd, uint64_t attributes, struct err *e)
+{
+	struct mount_attr attr = {.attr_set = attributes};
+	if (mount_setattr(mount_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) != 0)
+		return err_sys(e, "make a mount read-only");
+	return OK;
+}
+
+// `from` (and what is mounted below it) on `to`, with the attributes.
+static struct result bind(const char *from, const char *to, uint64_t attributes, struct err *e)
+{
+	AUTO_FD int fd = open_tree(AT_FDCWD, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (fd < 0)
+		return err_sys(e, "%s: clone the mount", from);
+	TRY(restrict_mount(fd, attributes, e));
+	return attach(fd, to, e);
+}
+
+static struct result make_dir(const char *path, struct err *e)
+{
+	return mkdir(path, 0755) == 0 || errno == EEXIST ? OK : err_sys(e, "%s: create directory", path);
+}
+
+static struct result make_links(const char *dir, const char *const (*links)[2], struct err *e)
+{
+	char path[128];
+	for (; (*links)[0] != NULL; links++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, (*links)[0]);
+		if (symlink((*links)[1], path) != 0)
+			return err_sys(e, "%s", path);
+	}
+	return OK;
+}
+
+static struct result dev_build(struct err *e)
+{
+	static const char *const links[][2] = {{"fd", "/proc/self/fd"},         {"stdin", "/proc/self/fd/0"},
+	                                       {"stdout", "/proc/self/fd/1"},   {"stderr", "/proc/self/fd/2"},
+	                                       {"ptmx", "pts/ptmx"},            {NULL, NULL}};
+	TRY(make_dir("dev", e));
+	if (mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k") != 0)
+		return err_sys(e, "tmpfs for /dev");
+	TRY(make_dir("dev/pts", e));
+	TRY(make_dir("dev/shm", e));
+	TRY(make_links("dev", links, e));
+	for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
+		char from[32], to[32];
+		snprintf(from, sizeof(from), "/dev/%s", devices[i]);
+		snprintf(to, sizeof(to), "dev/%s", devices[i]);
+		AUTO_FD int file = open(to, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+		if (file < 0)
+			return err_sys(e, "%s", to);
+		TRY(bind(from, to, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e));
+	}
+	AUTO_FD int fd = open("dev", O_PATH | O_CLOEXEC);
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) != 0)
+		return err_sys(e, "make /dev read-only");
+	return OK;
+}
+
+static struct stage_entry *entry_add(struct stage *s, const char *name, struct err *e)
+{
+	if (s->n_entries == STAGE_ENTRIES_MAX || strlen(name) >= STAGE_NAME_MAX) {
+		(void)err_set(e, ERR_TOO_LARGE, "the root has more than %d entries at its top, or a long one (%s)", STAGE_ENTRIES_MAX, name);
+		return NULL;
+	}
+	struct stage_entry *entry = &s->entries[s->n_entries++];
+	snprintf(entry->name, sizeof(entry->name), "%s", name);
+	return entry;
+}
+
+// The host's /usr, and what stands beside it on this distribution: links into it, or (before the merge) directories.
+static struct result host_build(struct stage *s, struct err *e)
+{
+	static const char *const beside[] = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"};
+	const uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+	TRY(make_dir("usr", e));
+	TRY(bind("/usr", "usr", attributes, e));
+	struct stage_entry *entry = entry_add(s, "usr", e);
+	entry->program = true;
+	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+		char path[32];
+		struct stat st;
+		snprintf(path, sizeof(path), "/%s", beside[i]);
+		if (lstat(path, &st) != 0)
+			continue;
+		entry = entry_add(s, beside[i], e);
+		if (S_ISLNK(st.st_mode)) {
+			ssize_t n = readlink(path, entry->link, sizeof(entry->link) - 1);
+			if (n < 0)
+				return err_sys(e, "%s", path);
+			entry->link[n] = '\0';
+			continue;
+		}
+		entry->program = true;
+		TRY(make_dir(beside[i], e));
+		TRY(bind(path, beside[i], attributes, e));
+	}
+	TRY(etc_build("etc", e));
+	return entry_add(s, "etc", e) != NULL ? OK : FAIL;
+}
+
+static bool is_ours(const char *name) // what a sandbox brings itself, whatever the directory holds
+{
+	static const char *const ours[] = {".", "..", "dev", "proc", "sys", "tmp", "run", "home", "workspace", "lost+found"};
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		if (strcmp(name, ours[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct result entries_read(struct stage *s, const char *root, struct err *e)
+{
+	DIR *d = opendir(root);
+	struct result r = d == NULL ? err_sys(e, "%s", root) : OK;
+	const struct dirent *ent;
+	while (!failed(r) && (ent = readdir(d)) != NULL) {
+		struct stat st;
+		if (is_ours(ent->d_name) || fstatat(dirfd(d), ent->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		if (!S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode) && !S_ISREG(st.st_mode))
+			continue;
+		struct stage_entry *entry = entry_add(s, ent->d_name, e);
+		if (entry == NULL) {
+			r = FAIL;
+			break;
+		}
+		entry->program = entry->file = S_ISREG(st.st_mode);
+		entry->program = !S_ISLNK(st.st_mode);
+		ssize_t n = S_ISLNK(st.st_mode) ? readlinkat(dirfd(d), ent->d_name, entry->link, sizeof(entry->link) - 1) : 0;
+		if (n >= 0)
+			entry->link[n] = '\0';
+	}
+	if (d != NULL)
+		closedir(d);
+	return r;
+}
+
+// A directory as root, read through an overlay that lays our few files of /etc over its own.
+static struct result directory_build(struct stage *s, const char *root, struct err *e)
+{
+	char data[8300], full[4096];
+	s->directory = true;
+	s->from = "/root";
+	if (realpath(root, full) == NULL)
+		return err_sys(e, "%s", root);
+	if (strpbrk(full, ":,\\") != NULL)
+		return err_set(e, ERR_INVALID, "%s: a root's path must not hold ':', ',' or '\\'", full);
+	TRY(make_dir("over", e));
+	TRY(make_dir("over/etc", e));
+	TRY(etc_build_over("over/etc", full, e));
+	TRY(make_dir("root", e));
+	snprintf(data, sizeof(data), "lowerdir=%s:%s", "over", full);
+	if (mount("overlay", "root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, data) != 0)
+		return err_sys(e, "%s: this kernel can't lay an overlay over it, and a plain bind would let programs connect to sockets "
+		                  "in it",
+		               full);
+	s->overlay = true;
+	return entries_read(s, "root", e);
+}
+
+static struct result enter(struct err *e)
+{
+	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+		return err_sys(e, "make the stage the root");
+	return OK;
+}
+
+struct result stage_build(const char *root, const char *sessions, struct stage *out, struct err *e)
+{
+	*out = (struct stage){.from = ""};
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return err_sys(e, "make all mounts private");
+	AUTO_FD int store = open_tree(AT_FDCWD, sessions, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (store < 0)
+		return err_sys(e, "%s: clone the mount", sessions);
+	TRY(restrict_mount(store, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e));
+	// Any directory will do as the place of the stage: it is covered in this namespace only.
+	if (mount("tmpfs", sessions, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") != 0 || chdir(sessions) != 0)
+		return err_sys(e, "tmpfs for the stage");
+	umask(022);
+	static const char *const dirs[] = {"proc", "sessions", "new"};
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
+		TRY(make_dir(dirs[i], e));
+	TRY(dev_build(e));
+	TRY(bind("/proc", "proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e));
+	TRY(strcmp(root, "host-usr") == 0 ? host_build(out, e) : directory_build(out, root, e));
+	TRY(attach(store, "sessions", e));
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+	if (mount_setattr(AT_FDCWD, ".", 0, &attr, sizeof(attr)) != 0)
+		return err_sys(e, "make the stage read-only");
+	return enter(e);
+}
+
+struct result stage_clone(const char *path, int *mount_fd, struct err *e)
+{
+	AUTO_FD int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	if (fd < 0)
+		return err_sys(e, "%s: clone the mount", path);
+	TRY(restrict_mount(fd, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e));
+	*mount_fd = STEAL_FD(fd);
+	return OK;
+}
+
+struct result stage_pts(int *mount_fd, struct err *e)
+{
+	AUTO_FD int fs = fsopen("devpts", FSOPEN_CLOEXEC);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "ptmxmode", "0666", 0) != 0 ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0600", 0) != 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+		return err_sys(e, "devpts");
+	*mount_fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	return *mount_fd >= 0 ? OK : err_sys(e, "devpts");
+}
