@@ -13,6 +13,7 @@
 	X(init) \
 	X(audit_verify) \
 	X(audit_show) \
+	X(sandbox_run) \
 	X(help) \
 	X(completion) \
 	X(version)

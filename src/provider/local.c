@@ -31,7 +31,7 @@ struct pending {
 struct local {
 	struct provider base;
 	struct loop *loop;
-	struct wire *wire; // NULL: the spawner is gone
+	struct wire *wire;          // NULL: the spawner is gone
 	struct loop_timer *failing; // requests that could not be sent are answered from the loop
 	void (*lost)(void *arg);
 	void *lost_arg;
@@ -135,7 +135,8 @@ static void ask(struct local *p, struct pending *q, struct wire_head *h, struct 
 		return;
 	}
 	if (sizeof(*h) + payload.len > EXEC_MESSAGE_MAX)
-		(void)err_set(&p->unsent_why, ERR_TOO_LARGE, "arguments and environment of a program are over %d bytes", EXEC_MESSAGE_MAX);
+		(void)err_set(&p->unsent_why, ERR_TOO_LARGE, "arguments and environment of a program are over %d bytes",
+		              EXEC_MESSAGE_MAX);
 	else
 		(void)err_set(&p->unsent_why, ERR_UNREACHABLE, "the spawner has ended or does not keep up");
 	q->next = p->unsent;
@@ -199,8 +200,10 @@ static void local_exec(struct provider *base, struct provider_sandbox *sb, const
 	if (isatty(fds[0]))
 		h.flags |= EXEC_TERMINAL;
 	buf_init(&payload, 2 * EXEC_MESSAGE_MAX);
-	bool fits = buf_add(&payload, span_from(o->channel != NULL ? o->channel : "", o->channel != NULL ? strlen(o->channel) + 1 : 1)) &&
-	            buf_add(&payload, span_from(o->cwd != NULL ? o->cwd : "/workspace", strlen(o->cwd != NULL ? o->cwd : "/workspace") + 1)) &&
+	bool fits = buf_add(&payload,
+	                    span_from(o->channel != NULL ? o->channel : "", o->channel != NULL ? strlen(o->channel) + 1 : 1)) &&
+	            buf_add(&payload, span_from(o->cwd != NULL ? o->cwd : "/workspace",
+	                                        strlen(o->cwd != NULL ? o->cwd : "/workspace") + 1)) &&
 	            add_strings(&payload, o->argv, &h.argc) && add_strings(&payload, o->env, &h.envc);
 	struct pending *q = pending_new(sb, arg);
 	q->exited = exited;
@@ -217,8 +220,8 @@ static void local_attach(struct provider *base, struct provider_sandbox *sb, con
 	ask(local_of(base), q, &h, span_from(channel, strlen(channel) + 1), NULL, 0);
 }
 
-static void local_kill(struct provider *base, struct provider_sandbox *sb, bool remove, void (*done)(void *arg, const struct err *e),
-                       void *arg)
+static void local_kill(struct provider *base, struct provider_sandbox *sb, bool remove,
+                       void (*done)(void *arg, const struct err *e), void *arg)
 {
 	struct wire_head h = {.kind = WIRE_KILL, .a = remove};
 	struct pending *q = pending_new(sb, arg);

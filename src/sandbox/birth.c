@@ -17,8 +17,7 @@
 
 #define STACK_SIZE (64 * 1024)
 #define HIGH 100 // descriptors are moved up here first, so that moving them down overwrites none
-#define NAMESPACES \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 // From here on in the child: it shares the spawner's memory, thread-local storage included, so it makes raw system calls only.
 
@@ -47,7 +46,7 @@ static long child_fds(const struct birth *b, long *image)
 // Where the init's uid inside is not 0, executing it would lose the capabilities that set-up needs: they are made ambient.
 static long child_keep_caps(void)
 {
-	static const unsigned char needed[] = {CAP_CHOWN,    CAP_DAC_OVERRIDE, CAP_FOWNER,     CAP_SETGID,    CAP_SETUID,
+	static const unsigned char needed[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FOWNER,     CAP_SETGID,    CAP_SETUID,
 	                                       CAP_SETPCAP, CAP_NET_ADMIN,    CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2];
@@ -98,14 +97,15 @@ struct result birth_start(struct birth *b, pid_t *pid, struct err *e)
 	if (stack == MAP_FAILED)
 		return err_sys(e, "a stack");
 	b->stack = stack;
-	// Sharing the memory instead of copying it saves the copy's page faults; without CLONE_VFORK, which would stop us before
-	// we could write the maps.
+	// Sharing the memory instead of copying it saves the copy's page faults; without CLONE_VFORK, which would stop us
+	// before we could write the maps.
 	*pid = clone(child, stack + STACK_SIZE, NAMESPACES | CLONE_VM | SIGCHLD, b);
 	if (*pid >= 0)
 		return OK;
 	struct result r = err_sys(e, "a new set of namespaces");
 	if (errno == ENOSPC)
-		r = err_set(e, ERR_TOO_LARGE, "no more namespaces: user.max_*_namespaces is reached on this machine (sysctl user)");
+		r = err_set(e, ERR_TOO_LARGE,
+		            "no more namespaces: user.max_*_namespaces is reached on this machine (sysctl user)");
 	birth_release(b);
 	return r;
 }
@@ -133,8 +133,8 @@ struct result birth_map(pid_t pid, bool ranged, uint32_t init_id, uint32_t tools
 		snprintf(text, sizeof(text), "0 %u 1\n1000 %u 1\n", init_id, tools_id);
 	else
 		snprintf(text, sizeof(text), "1000 0 1\n");
-	// The map files belong to root unless the memory they speak of is dumpable; an earlier child's change of ids, in the same
-	// memory, made it not.
+	// The map files belong to root unless the memory they speak of is dumpable; an earlier child's change of ids, in the
+	// same memory, made it not.
 	(void)prctl(PR_SET_DUMPABLE, 1);
 	struct result r = write_map(pid, "uid_map", text, e);
 	if (!failed(r))

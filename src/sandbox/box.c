@@ -66,8 +66,10 @@ static struct result pick_id(const struct boxes *b, uint32_t *tools_id, struct e
 			return OK;
 		}
 	}
-	return err_set(e, ERR_TOO_LARGE,
-	               "the range of %u subordinate ids is used up by sessions' workspaces: end sessions, or get a larger range", b->ids.count);
+	return err_set(
+	        e, ERR_TOO_LARGE,
+	        "the range of %u subordinate ids is used up by sessions' workspaces: end sessions, or get a larger range",
+	        b->ids.count);
 }
 
 static void ready(void *arg, const struct err *e)

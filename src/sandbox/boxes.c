@@ -41,7 +41,8 @@ void boxes_answer(struct boxes *b, uint64_t client, uint32_t id, const struct er
 {
 	struct client *c = find(b, client);
 	if (c != NULL)
-		answer(c, WIRE_ANSWER, id, e == NULL ? 0 : e->kind, e == NULL ? found : (uint32_t)e->sys, e == NULL ? "" : e->msg, fd);
+		answer(c, WIRE_ANSWER, id, e == NULL ? 0 : e->kind, e == NULL ? found : (uint32_t)e->sys,
+		       e == NULL ? "" : e->msg, fd);
 }
 
 void boxes_exited(struct boxes *b, uint64_t client, uint32_t id, int code, int status, const struct err *e)
@@ -60,9 +61,11 @@ static struct result fds_check(const int *fds, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct stat st;
-		if (fstat(fds[i], &st) != 0 || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || (fcntl(fds[i], F_GETFL) & O_PATH) != 0)
-			return err_set(e, ERR_DENIED,
-			               "descriptor %zu of the program is a directory or a disk: it would lead out of the sandbox", i);
+		if (fstat(fds[i], &st) != 0 || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) ||
+		    (fcntl(fds[i], F_GETFL) & O_PATH) != 0)
+			return err_set(
+			        e, ERR_DENIED,
+			        "descriptor %zu of the program is a directory or a disk: it would lead out of the sandbox", i);
 	}
 	return OK;
 }

@@ -67,7 +67,8 @@ static bool find_v2(struct cgroup *c)
 			has[k] = strstr(text, word) != NULL;
 			any |= has[k];
 		}
-		if (!any || (mkdirat(dir, "sallyport", 0755) != 0 && errno != EEXIST) || !write_at(dir, "sallyport", "cgroup.procs", "0"))
+		if (!any || (mkdirat(dir, "sallyport", 0755) != 0 && errno != EEXIST) ||
+		    !write_at(dir, "sallyport", "cgroup.procs", "0"))
 			continue;
 		for (int k = 0; k < CGROUP_KINDS; k++) {
 			char word[16];
@@ -91,7 +92,8 @@ static void find_v1(struct cgroup *c)
 		c->dirs[k] = own_group(kinds[k], mount);
 		char probe[48];
 		snprintf(probe, sizeof(probe), "sallyport-probe-%d", getpid());
-		if (c->dirs[k] >= 0 && (mkdirat(c->dirs[k], probe, 0755) != 0 || unlinkat(c->dirs[k], probe, AT_REMOVEDIR) != 0))
+		if (c->dirs[k] >= 0 &&
+		    (mkdirat(c->dirs[k], probe, 0755) != 0 || unlinkat(c->dirs[k], probe, AT_REMOVEDIR) != 0))
 			fd_close(&c->dirs[k]);
 		if (c->dirs[k] >= 0)
 			c->version = 1;

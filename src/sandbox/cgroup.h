@@ -12,7 +12,7 @@
 #define CGROUP_KINDS 3 // memory, pids, cpu
 
 struct cgroup {
-	int version; // 0, 1 or 2
+	int version;            // 0, 1 or 2
 	int dirs[CGROUP_KINDS]; // where a sandbox's group is made; the same three times for version 2; -1: not limited
 	struct config_limits limits;
 };

@@ -18,26 +18,46 @@
 #define FILE_MAX_BYTES (4 << 20)
 
 // What programs from /usr expect to find, and what tells nothing about this machine's people, secrets or network.
-const char *const etc_host_files[] = {"ld.so.cache",   "ld.so.conf",     "localtime",   "timezone",   "os-release",
-                                      "debian_version", "redhat-release", "services",    "protocols",  "rpc",
-                                      "ethertypes",    "mime.types",     "magic",       "magic.mime", "locale.alias",
-                                      "locale.conf",   "gai.conf",       "inputrc",     "host.conf",  "ssl/openssl.cnf",
-                                      "nanorc",        "bindresvport.blacklist", NULL};
-const char *const etc_host_dirs[] = {"alternatives", "ssl/certs",    "ld.so.conf.d", "java-*",  "fonts",
-                                     "perl",         "python3*",     "maven",        "texmf",   "pki/tls/certs",
-                                     "pki/ca-trust/extracted", "pki/java", "crypto-policies", "R", NULL};
+const char *const etc_host_files[] = {"ld.so.cache",
+                                      "ld.so.conf",
+                                      "localtime",
+                                      "timezone",
+                                      "os-release",
+                                      "debian_version",
+                                      "redhat-release",
+                                      "services",
+                                      "protocols",
+                                      "rpc",
+                                      "ethertypes",
+                                      "mime.types",
+                                      "magic",
+                                      "magic.mime",
+                                      "locale.alias",
+                                      "locale.conf",
+                                      "gai.conf",
+                                      "inputrc",
+                                      "host.conf",
+                                      "ssl/openssl.cnf",
+                                      "nanorc",
+                                      "bindresvport.blacklist",
+                                      NULL};
+const char *const etc_host_dirs[] = {
+        "alternatives", "ssl/certs",     "ld.so.conf.d",           "java-*",   "fonts",           "perl", "python3*", "maven",
+        "texmf",        "pki/tls/certs", "pki/ca-trust/extracted", "pki/java", "crypto-policies", "R",    NULL};
 
 static const struct {
 	const char *name, *text;
 } ours[] = {
-	{"hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 sandbox\n"},
-	{"hostname", "sandbox\n"},
-	{"resolv.conf", "# This sandbox has no network: no address outside can be reached and no name is resolved.\n"
-                        "options attempts:1 timeout:1\n"},
-	// Without \"dns\": a name that is not in hosts is unknown at once, and nobody waits or asks again.
-	{"nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetworks: files\nprotocols: files\n"
-                          "services: files\nethers: files\nrpc: files\n"},
-	{"shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"},
+        {"hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 sandbox\n"},
+        {"hostname", "sandbox\n"},
+        {"resolv.conf",
+         "# This sandbox has no network: no address outside can be reached and no name is resolved.\n"
+         "options attempts:1 timeout:1\n"},
+        // Without \"dns\": a name that is not in hosts is unknown at once, and nobody waits or asks again.
+        {"nsswitch.conf",
+         "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetworks: files\nprotocols: files\n"
+         "services: files\nethers: files\nrpc: files\n"},
+        {"shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"},
 };
 static const char passwd_head[] = "root:x:0:0:root:/root:/usr/sbin/nologin\n";
 static const char passwd_tools[] = ETC_USER ":x:1000:1000::/home/" ETC_USER ":/bin/bash\n";

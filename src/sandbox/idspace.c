@@ -100,13 +100,16 @@ void idspace_find(struct idspace *out)
 	if (has_cap(CAP_SETUID) && has_cap(CAP_SETGID)) {
 		range_by_capability(out);
 	} else if (access("/usr/bin/newuidmap", X_OK) != 0 || access("/usr/bin/newgidmap", X_OK) != 0) {
-		snprintf(out->source, sizeof(out->source), "newuidmap and newgidmap are not installed (Debian: apt install uidmap)");
+		snprintf(out->source, sizeof(out->source),
+		         "newuidmap and newgidmap are not installed (Debian: apt install uidmap)");
 	} else if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
-		snprintf(out->source, sizeof(out->source), "no_new_privs is set, newuidmap can't work (systemd: NoNewPrivileges=no)");
+		snprintf(out->source, sizeof(out->source),
+		         "no_new_privs is set, newuidmap can't work (systemd: NoNewPrivileges=no)");
 	} else if (!subid_range("/etc/subuid", &out->base, &out->count) || !subid_range("/etc/subgid", &gid_base, &gid_count)) {
 		out->count = 0;
 		snprintf(out->source, sizeof(out->source),
-		         "no range in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER)");
+		         "no range in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 --add-subgids "
+		         "100000-165535 USER)");
 	} else {
 		out->count = out->count < gid_count ? out->count : gid_count;
 		snprintf(out->source, sizeof(out->source), "/etc/subuid");
@@ -170,10 +173,11 @@ static struct result drop_groups(const struct idspace *s, struct err *e)
 	int n = getgroups(0, NULL);
 	if (n == 0)
 		return OK;
-	return err_set(e, ERR_DENIED,
-	               "this process has %d supplementary groups, which would reach into every sandbox, and without subordinate ids "
-	               "(%s) they can't be dropped: start it with `setpriv --clear-groups`, or get a range",
-	               n, s->source);
+	return err_set(
+	        e, ERR_DENIED,
+	        "this process has %d supplementary groups, which would reach into every sandbox, and without subordinate ids "
+	        "(%s) they can't be dropped: start it with `setpriv --clear-groups`, or get a range",
+	        n, s->source);
 }
 
 static struct result maps_failed(int status, const struct idspace *s, struct err *e)
@@ -181,9 +185,10 @@ static struct result maps_failed(int status, const struct idspace *s, struct err
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
 		return err_set(e, ERR_DENIED, "newuidmap refused the range of /etc/subuid: check it with `newuidmap` by hand");
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 2)
-		return err_set(e, ERR_DENIED,
-		               "the kernel refused to map ids %u to %u: the capabilities SETUID, SETGID and SETFCAP are needed for it",
-		               s->base, s->base + s->count - 1);
+		return err_set(
+		        e, ERR_DENIED,
+		        "the kernel refused to map ids %u to %u: the capabilities SETUID, SETGID and SETFCAP are needed for it",
+		        s->base, s->base + s->count - 1);
 	return err_set(e, ERR_DENIED, "the kernel refused to map our own uid into a user namespace");
 }
 
@@ -194,7 +199,8 @@ struct result idspace_enter(struct idspace *out, struct err *e)
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	if (uid == 0 && out->count == 0)
-		return err_set(e, ERR_DENIED, "started by root, and there are no other ids for the sandboxes to run under: %s", out->source);
+		return err_set(e, ERR_DENIED, "started by root, and there are no other ids for the sandboxes to run under: %s",
+		               out->source);
 	int go[2];
 	if (pipe2(go, O_CLOEXEC) != 0)
 		return err_sys(e, "pipe");
@@ -216,8 +222,9 @@ struct result idspace_enter(struct idspace *out, struct err *e)
 		;
 	errno = saved;
 	if (rc != 0)
-		return err_sys(e, "this kernel or container allows no user namespaces, without which there is no sandbox (see "
-		                  "`sallyport doctor`)");
+		return err_sys(e,
+		               "this kernel or container allows no user namespaces, without which there is no sandbox (see "
+		               "`sallyport doctor`)");
 	if (status != 0)
 		return maps_failed(status, out, e);
 	return drop_groups(out, e);

@@ -19,9 +19,9 @@ enum {
 	FS_READ_DIR = 1 << 3,
 	FS_MAKE_CHAR = 1 << 6,
 	FS_MAKE_BLOCK = 1 << 11,
-	FS_REFER = 1 << 13,     // ABI 2
-	FS_TRUNCATE = 1 << 14,  // ABI 3
-	FS_IOCTL_DEV = 1 << 15, // ABI 5
+	FS_REFER = 1 << 13,           // ABI 2
+	FS_TRUNCATE = 1 << 14,        // ABI 3
+	FS_IOCTL_DEV = 1 << 15,       // ABI 5
 	SCOPE_ABSTRACT_UNIX = 1 << 0, // ABI 6
 	SCOPE_SIGNAL = 1 << 1,        // ABI 6
 };

@@ -45,7 +45,8 @@ static void mkdir_step(struct draft *d, const char *path, uint32_t mode, uint64_
 	s->flags = flags;
 }
 
-static void mount_step(struct draft *d, const char *source, const char *path, const char *type, uint64_t flags, const char *data)
+static void mount_step(struct draft *d, const char *source, const char *path, const char *type, uint64_t flags,
+                       const char *data)
 {
 	struct plan_step *s = step(d, PLAN_MOUNT, source, path);
 	s->c = text(d, type);
@@ -138,10 +139,12 @@ static void devices(struct draft *d, const struct plan_opts *o)
 
 // What the kernel says in /proc about the machine and its other users. Most of it only root can read; that is the first
 // fence, this the second.
-static const char *const masked[] = {
-	"acpi", "asound", "bus", "cmdline", "fs", "interrupts", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg", "kpagecgroup",
-	"kpagecount", "kpageflags", "latency_stats", "modules", "sched_debug", "schedstat", "scsi", "slabinfo", "sysrq-trigger",
-	"timer_list", "timer_stats", "vmallocinfo", "zoneinfo", "pagetypeinfo", "diskstats", "partitions", "mdstat", "driver"};
+static const char *const masked[] = {"acpi",        "asound",     "bus",          "cmdline",       "fs",         "interrupts",
+                                     "irq",         "kallsyms",   "kcore",        "key-users",     "keys",       "kmsg",
+                                     "kpagecgroup", "kpagecount", "kpageflags",   "latency_stats", "modules",    "sched_debug",
+                                     "schedstat",   "scsi",       "slabinfo",     "sysrq-trigger", "timer_list", "timer_stats",
+                                     "vmallocinfo", "zoneinfo",   "pagetypeinfo", "diskstats",     "partitions", "mdstat",
+                                     "driver"};
 
 static void sysctl(struct draft *d, const char *name, unsigned value)
 {
@@ -199,17 +202,17 @@ static void limits(struct draft *d, const struct config_limits *l)
 static struct result assemble(const struct plan_opts *o, const struct draft *d, struct buf *out, struct err *e)
 {
 	struct plan head = {
-		.magic = PLAN_MAGIC,
-		.init_uid = o->ranged ? 0 : PLAN_TOOLS_ID,
-		.tools_uid = PLAN_TOOLS_ID,
-		.setgroups = o->setgroups,
-		.landlock_abi = o->landlock->files || o->landlock->scoped != 0 ? (uint32_t)o->landlock->abi : 0,
-		.landlock_handled = o->landlock->handled,
-		.landlock_scoped = o->landlock->scoped,
-		.last_cap = kernel_last_cap(),
-		.n_steps = (uint16_t)d->n_steps,
-		.n_rules = (uint16_t)d->n_rules,
-		.n_limits = (uint16_t)d->n_limits,
+	        .magic = PLAN_MAGIC,
+	        .init_uid = o->ranged ? 0 : PLAN_TOOLS_ID,
+	        .tools_uid = PLAN_TOOLS_ID,
+	        .setgroups = o->setgroups,
+	        .landlock_abi = o->landlock->files || o->landlock->scoped != 0 ? (uint32_t)o->landlock->abi : 0,
+	        .landlock_handled = o->landlock->handled,
+	        .landlock_scoped = o->landlock->scoped,
+	        .last_cap = kernel_last_cap(),
+	        .n_steps = (uint16_t)d->n_steps,
+	        .n_rules = (uint16_t)d->n_rules,
+	        .n_limits = (uint16_t)d->n_limits,
 	};
 	size_t size = sizeof(head) + d->n_steps * sizeof(d->steps[0]) + d->n_rules * sizeof(d->rules[0]) +
 	              d->n_limits * sizeof(d->limits[0]) + buf_len(&d->strings);
@@ -219,7 +222,8 @@ static struct result assemble(const struct plan_opts *o, const struct draft *d, 
 	    !buf_add(out, span_from((const char *)d->rules, d->n_rules * sizeof(d->rules[0]))) ||
 	    !buf_add(out, span_from((const char *)d->limits, d->n_limits * sizeof(d->limits[0]))) ||
 	    !buf_add(out, buf_span(&d->strings)))
-		return err_set(e, ERR_TOO_LARGE, "the plan of a sandbox is over %d bytes: the root has too many entries", PLAN_MAX);
+		return err_set(e, ERR_TOO_LARGE, "the plan of a sandbox is over %d bytes: the root has too many entries",
+		               PLAN_MAX);
 	return OK;
 }
 
@@ -250,10 +254,10 @@ struct result plan_make(const struct plan_opts *o, struct buf *out, struct err *
 
 void plan_describe(struct span plan, uint32_t where, char *out, size_t cap)
 {
-	static const char *const stages[] = {"read the plan",      "start the nursery",     "set limits",   "change ids",
-	                                     "drop capabilities", "enter Landlock", "enter seccomp"};
-	static const char *const ops[] = {"create directory", "link",          "write",    "create", "mount",   "move a mount",
-	                                  "make read-only",   "pivot to root", "hostname", "set lo up"};
+	static const char *const stages[] = {"read the plan",     "start the nursery", "set limits",   "change ids",
+	                                     "drop capabilities", "enter Landlock",    "enter seccomp"};
+	static const char *const ops[] = {"create directory", "link",           "write",         "create",   "mount",
+	                                  "move a mount",     "make read-only", "pivot to root", "hostname", "set lo up"};
 	const struct plan *p = (const struct plan *)(const void *)plan.data;
 	if (where >= STAGE_PLAN) {
 		snprintf(out, cap, "%s", where - STAGE_PLAN < ARRAY_LEN(stages) ? stages[where - STAGE_PLAN] : "?");

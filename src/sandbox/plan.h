@@ -10,9 +10,9 @@
 struct plan_opts {
 	const struct stage *stage;
 	const struct kernel_landlock *landlock;
-	bool ranged;      // init and tools have ids of their own (0 and 1000 inside); else both are 1000
+	bool ranged; // init and tools have ids of their own (0 and 1000 inside); else both are 1000
 	bool setgroups;
-	uint64_t memory;  // for /tmp and the like, together
+	uint64_t memory; // for /tmp and the like, together
 	struct config_limits limits;
 };
 

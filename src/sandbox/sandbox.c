@@ -187,7 +187,8 @@ struct result sandbox_start(struct loop *l, const struct sandbox_opts *o, const 
 		return FAIL;
 	}
 	struct sandbox *s = NEW(struct sandbox);
-	*s = (struct sandbox){.loop = l, .events = events, .arg = arg, .plan = o->plan, .cgroup = o->cgroup, .control = control[0]};
+	*s = (struct sandbox){
+	        .loop = l, .events = events, .arg = arg, .plan = o->plan, .cgroup = o->cgroup, .control = control[0]};
 	static unsigned groups;
 	snprintf(s->group, sizeof(s->group), "sallyport-%d-%u", getpid(), groups++);
 	s->birth = (struct birth){.control = control[1],

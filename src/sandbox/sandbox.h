@@ -14,7 +14,7 @@ struct sandbox;
 
 struct sandbox_opts {
 	const char *session;
-	int image;       // the init
+	int image; // the init
 	struct span plan;
 	bool ranged, setgroups;
 	uint32_t init_id, tools_id; // as the spawner sees them; tools_id + 1 when ranged
@@ -31,8 +31,8 @@ struct sandbox_events {
 	void (*ended)(void *arg);
 };
 
-MUST_USE struct result sandbox_start(struct loop *l, const struct sandbox_opts *opts, const struct sandbox_events *events, void *arg,
-                                     struct sandbox **out, struct err *e);
+MUST_USE struct result sandbox_start(struct loop *l, const struct sandbox_opts *opts, const struct sandbox_events *events,
+                                     void *arg, struct sandbox **out, struct err *e);
 void sandbox_free(struct sandbox *s); // after `ended`
 
 pid_t sandbox_pid(const struct sandbox *s);

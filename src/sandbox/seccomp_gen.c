@@ -16,7 +16,7 @@
 #include "seccomp_lists.h"
 
 #define LOW32 0xffffffffull
-#define NAMESPACES                                                                                                         \
+#define NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | 0x80)
 #define REFUSED SCMP_ACT_ERRNO(EPERM)
 #define MISSING SCMP_ACT_ERRNO(ENOSYS)
@@ -102,9 +102,9 @@ static void tools_sockets(scmp_filter_ctx f)
 		for (unsigned t = 0; t < 2; t++) {
 			for (unsigned p = 0; p < 3; p++) {
 				struct scmp_arg_cmp cmp[] = {
-					SCMP_CMP(0, SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)inet[i]),
-					SCMP_CMP(1, SCMP_CMP_MASKED_EQ, 0xf, (uint64_t)types[t]),
-					SCMP_CMP(2, SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)protocols[p]),
+				        SCMP_CMP(0, SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)inet[i]),
+				        SCMP_CMP(1, SCMP_CMP_MASKED_EQ, 0xf, (uint64_t)types[t]),
+				        SCMP_CMP(2, SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)protocols[p]),
 				};
 				rule(f, SCMP_ACT_ALLOW, "socket", 3, cmp);
 			}
@@ -168,7 +168,8 @@ static scmp_filter_ctx roles(uint32_t arch, int network, int children)
 		rules(f, REFUSED, lists_roles_fork);
 	}
 	for (uint64_t family = 0; family < 64; family++) {
-		int allowed = family == AF_UNIX || (network && (family == AF_INET || family == AF_INET6 || family == AF_NETLINK));
+		int allowed =
+		        family == AF_UNIX || (network && (family == AF_INET || family == AF_INET6 || family == AF_NETLINK));
 		if (!allowed)
 			rule_masked(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", 0, LOW32, family);
 	}

@@ -207,8 +207,8 @@ struct result session_remove(int sessions_dir, const char *session, struct err *
 	AUTO_FD int workspace = openat(dir, "workspace", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (workspace >= 0)
 		TRY(empty(workspace, e));
-	if ((workspace >= 0 && unlinkat(dir, "workspace", AT_REMOVEDIR) != 0) || (unlinkat(dir, "lock", 0) != 0 && errno != ENOENT) ||
-	    unlinkat(sessions_dir, session, AT_REMOVEDIR) != 0)
+	if ((workspace >= 0 && unlinkat(dir, "workspace", AT_REMOVEDIR) != 0) ||
+	    (unlinkat(dir, "lock", 0) != 0 && errno != ENOENT) || unlinkat(sessions_dir, session, AT_REMOVEDIR) != 0)
 		return err_sys(e, "remove session %s", session);
 	return OK;
 }

@@ -40,7 +40,8 @@ struct result spawner_start(const struct spawner_opts *opts, struct spawner *out
 	if (!failed(r) && n == sizeof(*word) && word->err.kind == ERR_NONE)
 		out->report = mem_strdup(word->report);
 	else if (!failed(r))
-		r = err_set(e, n == sizeof(*word) ? word->err.kind : ERR_SYSTEM, "no sandboxes on this machine: %.400s", word->err.msg);
+		r = err_set(e, n == sizeof(*word) ? word->err.kind : ERR_SYSTEM, "no sandboxes on this machine: %.400s",
+		            word->err.msg);
 	else
 		(void)err_prefix(e, "start the spawner");
 	free(word);

@@ -16,7 +16,8 @@ struct spawner_opts {
 	const char *data_dir; // a session's files are kept in data_dir/worker/sessions/SESSION
 	const char *root;     // "host-usr", or a directory
 	struct config_limits limits;
-	// NULL, or the one directory that is every session's /workspace instead of the one in data_dir (`sandbox run --workspace`).
+	// NULL, or the one directory that is every session's /workspace instead of the one in data_dir (`sandbox run
+	// --workspace`).
 	const char *workspace;
 };
 
@@ -40,7 +41,7 @@ void spawner_stop(struct spawner *s);
 // is killed by a signal (at once, then after a growing pause of at most 5 s). `start` execs or works; it may not return. A
 // child that exits by itself ends it all, and its exit status is *code. SIGTERM and SIGINT are passed on to the child; the
 // sandboxes end after it has. When the spawner dies the child is ended too and this fails.
-MUST_USE struct result spawner_run(const struct spawner_opts *opts, void (*start)(void *arg, int spawner_fd), void *arg, int *code,
-                                   struct err *e);
+MUST_USE struct result spawner_run(const struct spawner_opts *opts, void (*start)(void *arg, int spawner_fd), void *arg,
+                                   int *code, struct err *e);
 
 #endif

@@ -59,9 +59,9 @@ static struct result make_links(const char *dir, const char *const (*links)[2], 
 
 static struct result dev_build(struct err *e)
 {
-	static const char *const links[][2] = {{"fd", "/proc/self/fd"},         {"stdin", "/proc/self/fd/0"},
-	                                       {"stdout", "/proc/self/fd/1"},   {"stderr", "/proc/self/fd/2"},
-	                                       {"ptmx", "pts/ptmx"},            {NULL, NULL}};
+	static const char *const links[][2] = {{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"},
+	                                       {"stdout", "/proc/self/fd/1"}, {"stderr", "/proc/self/fd/2"},
+	                                       {"ptmx", "pts/ptmx"},          {NULL, NULL}};
 	TRY(make_dir("dev", e));
 	if (mount("tmpfs", "dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k") != 0)
 		return err_sys(e, "tmpfs for /dev");
@@ -87,7 +87,8 @@ static struct result dev_build(struct err *e)
 static struct stage_entry *entry_add(struct stage *s, const char *name, struct err *e)
 {
 	if (s->n_entries == STAGE_ENTRIES_MAX || strlen(name) >= STAGE_NAME_MAX) {
-		(void)err_set(e, ERR_TOO_LARGE, "the root has more than %d entries at its top, or a long one (%s)", STAGE_ENTRIES_MAX, name);
+		(void)err_set(e, ERR_TOO_LARGE, "the root has more than %d entries at its top, or a long one (%s)",
+		              STAGE_ENTRIES_MAX, name);
 		return NULL;
 	}
 	struct stage_entry *entry = &s->entries[s->n_entries++];
@@ -179,9 +180,11 @@ static struct result directory_build(struct stage *s, const char *root, struct e
 	TRY(make_dir("root", e));
 	snprintf(data, sizeof(data), "lowerdir=%s:%s", "over", full);
 	if (mount("overlay", "root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, data) != 0)
-		return err_sys(e, "%s: this kernel can't lay an overlay over it, and a plain bind would let programs connect to sockets "
-		                  "in it",
-		               full);
+		return err_sys(
+		        e,
+		        "%s: this kernel can't lay an overlay over it, and a plain bind would let programs connect to sockets "
+		        "in it",
+		        full);
 	s->overlay = true;
 	return entries_read(s, "root", e);
 }

@@ -23,9 +23,9 @@ struct stage_entry { // at the top of the root
 };
 
 struct stage {
-	bool directory;        // the root is a directory, else the host's /usr
-	bool overlay;          // it is read through an overlay, so that sockets in it can't be connected to
-	const char *from;      // "" or "/root": what stands before an entry's name on the stage
+	bool directory;   // the root is a directory, else the host's /usr
+	bool overlay;     // it is read through an overlay, so that sockets in it can't be connected to
+	const char *from; // "" or "/root": what stands before an entry's name on the stage
 	struct stage_entry entries[STAGE_ENTRIES_MAX];
 	unsigned n_entries;
 	bool workspace; // /sessions is the one workspace of `sandbox run --workspace`

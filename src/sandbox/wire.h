@@ -19,13 +19,13 @@ struct wire;
 enum wire_kind {
 	WIRE_HELLO = 1, // answer to connecting; payload: the spawner's report
 	WIRE_CREATE,    // session
-	WIRE_EXEC,      // session, argc, envc; payload: channel, cwd, argv, env; descriptors: stdin, stdout, stderr, the program
-	WIRE_SIGNAL,    // session, a: the exec's id, b: signal
-	WIRE_ATTACH,    // session; payload: channel
-	WIRE_KILL,      // session, a: 1 removes its files
-	WIRE_ANSWER,    // a: enum err_kind, b: errno, payload: message; or a: 0, b: found, and for attach one descriptor
-	WIRE_EXITED,    // id of the exec, a: CLD_*, b: status
-	WIRE_CLIENT,    // from who started the spawner: one descriptor, a further client
+	WIRE_EXEC,   // session, argc, envc; payload: channel, cwd, argv, env; descriptors: stdin, stdout, stderr, the program
+	WIRE_SIGNAL, // session, a: the exec's id, b: signal
+	WIRE_ATTACH, // session; payload: channel
+	WIRE_KILL,   // session, a: 1 removes its files
+	WIRE_ANSWER, // a: enum err_kind, b: errno, payload: message; or a: 0, b: found, and for attach one descriptor
+	WIRE_EXITED, // id of the exec, a: CLD_*, b: status
+	WIRE_CLIENT, // from who started the spawner: one descriptor, a further client
 };
 
 struct wire_head {

@@ -55,7 +55,7 @@ struct plan_limit {
 
 struct plan {
 	uint32_t magic;
-	uint32_t size; // of the whole message
+	uint32_t size;                // of the whole message
 	uint32_t init_uid, tools_uid; // inside; equal when there is no range
 	uint32_t setgroups;           // 1: supplementary groups can be (and are) set to none
 	uint32_t landlock_abi;        // 0: none

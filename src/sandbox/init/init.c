@@ -1,7 +1,7 @@
 // PID 1 of a sandbox: carries out the plan, keeps the nursery running, reaps.
 #include <asm/fcntl.h>
-#include <linux/mman.h>
 #include <asm/signal.h>
+#include <linux/mman.h>
 #include <linux/prctl.h>
 #include <linux/wait.h>
 

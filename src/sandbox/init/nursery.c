@@ -165,7 +165,7 @@ void nursery_main(const struct plan *p, struct programs *programs)
 	uint64_t chld = 1ul << (SIGCHLD - 1);
 	long signals = sys4(__NR_signalfd4, -1, &chld, 8, O_CLOEXEC);
 	if (err < 0 || signals < 0) {
-		event_send(EVENT_SETUP_FAILED, stage, 0, (int32_t)-(err < 0 ? err : signals));
+		event_send(EVENT_SETUP_FAILED, stage, 0, (int32_t) - (err < 0 ? err : signals));
 		sys_exit(1);
 	}
 	event_send(EVENT_READY, 0, 0, 0);

@@ -3,8 +3,8 @@
 #include <linux/fcntl.h>
 #include <linux/if.h>
 #include <linux/mount.h>
-#include <sys/socket.h>
 #include <linux/sockios.h>
+#include <sys/socket.h>
 
 #include "init.h"
 
