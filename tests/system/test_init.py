@@ -1,0 +1,60 @@
+"""`sallyport init DIR` writes what every role needs, keeps its secrets to their owner, and never overwrites."""
+import json
+import stat
+import subprocess
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_writes_everything_once(sallyport, workdir):
+    made = json.loads(sallyport("init", workdir / "i", "--json", check=True).stdout)
+    keys = workdir / "i/keys"
+    assert mode(keys) == 0o700
+    assert {p.name: mode(p) for p in keys.iterdir()} == {n: 0o600 for n in ("api", "environment", "audit.pem", "ca.pem")}
+    assert (keys / "api").read_text().startswith("sp-api-") and (keys / "environment").read_text().startswith("sp-env-")
+    assert made["config"] == str(workdir / "i/sallyport.yaml") and made["environment"] in (workdir / "i/sallyport.yaml").read_text()
+    other = json.loads(sallyport("init", workdir / "j", "--json", check=True).stdout)
+    assert other["environment"] != made["environment"]
+    assert (workdir / "j/keys/api").read_text() != (keys / "api").read_text()
+
+
+def test_certificates_verify_with_openssl(sallyport, workdir):
+    sallyport("init", workdir / "i", check=True)
+    ca, key = workdir / "i/certs/ca.pem", workdir / "i/keys/ca.pem"
+    run = lambda *a: subprocess.run(["openssl", *map(str, a)], capture_output=True, text=True, check=True).stdout
+    assert "OK" in run("verify", "-x509_strict", "-CAfile", ca, ca)
+    assert run("x509", "-in", ca, "-noout", "-pubkey") == run("pkey", "-in", key, "-pubout")
+    assert "CA:TRUE, pathlen:0" in run("x509", "-in", ca, "-noout", "-text")
+
+
+def test_never_overwrites(sallyport, workdir):
+    sallyport("init", workdir / "i", check=True)
+    before = {p: p.read_bytes() for p in (workdir / "i").rglob("*") if p.is_file()}
+    again = sallyport("init", workdir / "i")
+    assert again.returncode == 1 and "never overwrites" in again.stderr and len(again.stderr.splitlines()) <= 3
+    (workdir / "i/sallyport.yaml").unlink()
+    again = sallyport("init", workdir / "i")
+    assert again.returncode == 1 and str(workdir / "i/keys") in again.stderr
+    assert {p: p.read_bytes() for p in (workdir / "i").rglob("*") if p.is_file()} == \
+        {p: t for p, t in before.items() if p.name != "sallyport.yaml"}
+
+
+def test_refuses_what_it_cannot_write(sallyport, workdir):
+    (workdir / "file").write_text("")
+    refused = sallyport("init", workdir / "file/below")
+    assert refused.returncode == 1 and str(workdir / "file") in refused.stderr
+    assert sallyport("init").returncode == 2
+    assert sallyport("init", "a", "b").returncode == 2
+
+
+def test_what_it_writes_is_read(sallyport, workdir):
+    """Each mistake in a configuration is refused with file, line and the nearest valid word."""
+    sallyport("init", workdir / "i", check=True)
+    path = workdir / "i/sallyport.yaml"
+    path.write_text(path.read_text().replace("\n  listen:", "\n  lisen:"))
+    refused = sallyport("up", "--config", path)
+    line = next(i for i, t in enumerate(path.read_text().splitlines(), 1) if "lisen" in t)
+    assert refused.returncode == 1
+    assert f"{path}:{line}:3" in refused.stderr and "did you mean 'listen'?" in refused.stderr
