@@ -95,6 +95,13 @@ static bool parse_offset(struct span t, size_t *at, int *minutes)
 	return h < 24 && m < 60 && *at == t.len;
 }
 
+static int days_in(int year, int month)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+	return days[month - 1] + (month == 2 && leap);
+}
+
 struct result clock_parse(struct span text, int64_t *utc_us, struct err *e)
 {
 	size_t at = 0;
@@ -103,7 +110,7 @@ struct result clock_parse(struct span text, int64_t *utc_us, struct err *e)
 	          digits(text, &at, 2, &d) && one_of(text, &at, "Tt ") && digits(text, &at, 2, &h) && one_of(text, &at, ":") &&
 	          digits(text, &at, 2, &mi) && one_of(text, &at, ":") && digits(text, &at, 2, &s) &&
 	          parse_fraction(text, &at, &us) && parse_offset(text, &at, &off);
-	ok = ok && mo >= 1 && mo <= 12 && d >= 1 && d <= 31 && h < 24 && mi < 60 && s < 61;
+	ok = ok && mo >= 1 && mo <= 12 && d >= 1 && d <= days_in(y, mo) && h < 24 && mi < 60 && s < 61;
 	if (!ok)
 		return err_set(e, ERR_INVALID, "'%.*s' is not an RFC 3339 time such as 2026-11-24T09:00:00Z",
 		               SPAN_FMT(span_head(text, 40)));
