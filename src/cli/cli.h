@@ -19,7 +19,7 @@ struct cli_command {
 	const char *name;                 // one word or several: "audit verify"
 	const char *synopsis;             // what follows the options: "[SESSION]", "-- COMMAND [ARG...]"
 	const char *summary;              // one line, for the list
-	const char *description;          // paragraphs for --help and the man page
+	const char *description;          // for --help and the manual; "\n\n" between paragraphs, "\n  " before an example
 	const struct cli_option *options; // beside --config, --json, -q, --color and --help, which every command has
 	size_t rest_min, rest_max;        // how many further arguments it takes
 	// The exit code (product.md): 0 done, 1 failed, 2 misused, 3 refused, 4 not reachable, 5 a check found something.

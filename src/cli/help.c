@@ -32,32 +32,36 @@ void help_list(FILE *out, const struct cli_command *const *table, const char *gr
 	        "policy, 4 not reachable, 5 a check found something.\n");
 }
 
-// Prints `text` in lines of at most TEXT_WIDTH, each paragraph (ended by a newline) on its own; lines that begin with a
-// space are examples and stay as they are.
-static void print_wrapped(FILE *out, const char *text, int indent)
+static void end_line(FILE *out, int *column)
 {
-	struct span rest = span_of(text), line;
+	if (*column > 0)
+		fputc('\n', out);
+	*column = 0;
+}
+
+// Prints `text` in lines of at most TEXT_WIDTH. Lines follow one another in a paragraph up to an empty one; those that begin
+// with a space are examples and stay as they are.
+static void print_wrapped(FILE *out, const char *text)
+{
+	struct span rest = span_of(text), line, word;
 	bool more = true;
+	int column = 0;
 
 	while (more) {
 		more = span_cut(rest, '\n', &line, &rest);
 		if (line.len == 0 || line.data[0] == ' ' || line.data[0] == '\t') {
-			fprintf(out, "%*s%.*s\n", line.len == 0 ? 0 : indent, "", SPAN_FMT(line));
+			end_line(out, &column);
+			fprintf(out, "%.*s\n", SPAN_FMT(line));
 			continue;
 		}
-		struct span word;
-		bool words = true;
-		int column = 0;
-		while (words) {
+		for (bool words = true; words;) {
 			words = span_cut(line, ' ', &word, &line);
-			if (column > 0 && column + 1 + (int)word.len > TEXT_WIDTH - indent) {
-				fputc('\n', out);
-				column = 0;
-			}
-			column += fprintf(out, "%*s%.*s", column == 0 ? indent : 1, "", SPAN_FMT(word));
+			if (column > 0 && column + 1 + (int)word.len > TEXT_WIDTH)
+				end_line(out, &column);
+			column += fprintf(out, "%s%.*s", column == 0 ? "" : " ", SPAN_FMT(word));
 		}
-		fputc('\n', out);
 	}
+	end_line(out, &column);
 }
 
 static void print_option(FILE *out, const struct cli_option *o)
@@ -78,7 +82,7 @@ void help_command(FILE *out, const struct cli_command *c)
 		n_common++;
 	fprintf(out, "usage: sallyport %s [OPTIONS]%s%s\n\n", c->name, c->synopsis == NULL ? "" : " ",
 	        c->synopsis == NULL ? "" : c->synopsis);
-	print_wrapped(out, c->description != NULL ? c->description : c->summary, 0);
+	print_wrapped(out, c->description != NULL ? c->description : c->summary);
 	fputs("\noptions:\n", out);
 	for (size_t i = n_common; (o = cli_args_option(c, i)) != NULL; i++)
 		print_option(out, o);

@@ -24,20 +24,21 @@ static void put(FILE *out, const char *s)
 	put_text(out, span_of(s));
 }
 
-// As in help.c: a line is a paragraph, one that begins with a space an example.
+// As in help.c: an empty line ends a paragraph, a line that begins with a space is an example.
 static void put_paragraphs(FILE *out, const char *text)
 {
 	struct span rest = span_of(text), line;
 	bool more = true, example = false;
 
+	fputs(".PP\n", out);
 	while (more) {
 		more = span_cut(rest, '\n', &line, &rest);
 		bool is_example = line.len > 0 && (line.data[0] == ' ' || line.data[0] == '\t');
 		if (is_example != example)
 			fputs(is_example ? ".nf\n" : ".fi\n", out);
-		else if (!is_example)
-			fputs(".PP\n", out);
 		example = is_example;
+		if (line.len == 0)
+			fputs(".PP", out);
 		put_text(out, line);
 		fputc('\n', out);
 	}
