@@ -19,8 +19,9 @@ void sse_decoder_init(struct sse_decoder *d, size_t frame_max);
 void sse_decoder_fini(struct sse_decoder *d);
 
 // Feeds bytes; calls `on_event` for each complete event with its name (empty when none was given) and data. Comments call it
-// never. LF, CR and CRLF end lines; a leading BOM is skipped; an event without data is dropped. ERR_TOO_LARGE over frame_max:
-// the stream is unusable then. `on_event` returns false to stop feeding at once (the call then returns OK).
+// never. LF, CR and CRLF end lines; a leading BOM is skipped; an event without a data line is dropped. ERR_TOO_LARGE over
+// frame_max: the stream is unusable then. `on_event` returns false to stop feeding at once (the call then returns OK); it may
+// have freed the decoder then.
 MUST_USE struct result sse_decoder_feed(struct sse_decoder *d, struct span bytes,
                                         bool (*on_event)(void *arg, struct span name, struct span data), void *arg,
                                         struct err *e);
