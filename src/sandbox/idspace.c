@@ -170,9 +170,10 @@ static struct result drop_groups(const struct idspace *s, struct err *e)
 {
 	if (s->setgroups && setgroups(0, NULL) != 0)
 		return err_sys(e, "drop supplementary groups");
+	gid_t group;
 	int n = getgroups(0, NULL);
-	if (n == 0)
-		return OK;
+	if (n == 0 || (n == 1 && getgroups(1, &group) == 1 && group == getegid()))
+		return OK; // its own group is no more than it has anyway
 	return err_set(
 	        e, ERR_DENIED,
 	        "this process has %d supplementary groups, which would reach into every sandbox, and without subordinate ids "
