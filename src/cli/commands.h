@@ -14,6 +14,7 @@
 	X(audit_verify) \
 	X(audit_show) \
 	X(sandbox_run) \
+	X(model_replay) \
 	X(help) \
 	X(completion) \
 	X(version)

@@ -82,9 +82,12 @@ struct result reply_message(const struct scenario_scene *scene, const struct sce
 	json_t *usage = json_pack("{s:I, s:I, s:i, s:i}", "input_tokens", tokens_of(c->messages, step->input_tokens),
 	                          "output_tokens", tokens_of(content, step->output_tokens), "cache_creation_input_tokens", 0,
 	                          "cache_read_input_tokens", 0);
-	*out = json_pack("{s:o, s:s, s:s, s:s%, s:o, s:s%, s:n, s:o}", "id", id_of("msg", step, c, 0), "type", "message",
+	json_t *details = span_is(step->stop, "refusal")
+	                          ? json_pack("{s:s, s:n, s:n}", "type", "refusal", "category", "explanation")
+	                          : json_null();
+	*out = json_pack("{s:o, s:s, s:s, s:s%, s:o, s:s%, s:n, s:o, s:o}", "id", id_of("msg", step, c, 0), "type", "message",
 	                 "role", "assistant", "model", model.data, model.len, "content", content, "stop_reason",
-	                 step->stop.data, step->stop.len, "stop_sequence", "usage", usage);
+	                 step->stop.data, step->stop.len, "stop_sequence", "stop_details", details, "usage", usage);
 	BUG_ON(*out == NULL);
 	return OK;
 }
@@ -152,6 +155,7 @@ void reply_frames_make(const json_t *message, struct reply_frames *out)
 	json_t *start = json_copy((json_t *)message);
 	json_object_set_new(start, "content", json_array());
 	json_object_set_new(start, "stop_reason", json_null());
+	json_object_set_new(start, "stop_details", json_null());
 	json_t *first_usage = json_copy(usage);
 	json_object_set_new(first_usage, "output_tokens", json_integer(1));
 	json_object_set_new(start, "usage", first_usage);
@@ -160,8 +164,9 @@ void reply_frames_make(const json_t *message, struct reply_frames *out)
 	json_array_foreach (json_object_get(message, "content"), i, block) {
 		add_block(out, block, i);
 	}
-	add_frame(out, json_pack("{s:s, s:{s:O, s:n}, s:{s:O}}", "type", "message_delta", "delta", "stop_reason",
-	                         json_object_get(message, "stop_reason"), "stop_sequence", "usage", "output_tokens",
+	add_frame(out, json_pack("{s:s, s:{s:O, s:n, s:O}, s:{s:O}}", "type", "message_delta", "delta", "stop_reason",
+	                         json_object_get(message, "stop_reason"), "stop_sequence", "stop_details",
+	                         json_object_get(message, "stop_details"), "usage", "output_tokens",
 	                         json_object_get(usage, "output_tokens")));
 	add_frame(out, json_pack("{s:s}", "type", "message_stop"));
 }
