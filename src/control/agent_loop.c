@@ -82,6 +82,10 @@ static void wait(struct agent_loop_turn *t, uint64_t ms)
 // After a callback of the log: true when the turn was dropped meanwhile, and is gone or begun anew.
 static bool overtaken(struct agent_loop_turn *t)
 {
+	if (t->owner->draining) {
+		turn_free(t);
+		return true;
+	}
 	if (t->again) {
 		drop_request(t);
 		begin(t);
@@ -257,8 +261,8 @@ static void on_begun(void *arg, const char *span_id, int64_t up_to_seq, const st
 	struct agent_loop_turn *t = arg;
 	bool again = t->again;
 	t->again = false;
-	if (e != NULL && e->kind == ERR_CONFLICT) {
-		if (again)
+	if (t->owner->draining || (e != NULL && e->kind == ERR_CONFLICT)) {
+		if (again && !t->owner->draining)
 			begin(t);
 		else
 			turn_free(t);
@@ -292,6 +296,8 @@ static void on_change(void *arg, const char *session, enum event_log_change what
 {
 	struct agent_loop *l = arg;
 	struct agent_loop_turn *t = turn_find(l, session);
+	if (l->draining)
+		return;
 	if (what == EVENT_LOG_TURN_DUE) {
 		if (t == NULL) {
 			begin(turn_new(l, session));
@@ -317,6 +323,16 @@ struct agent_loop *agent_loop_start(const struct agent_loop_opts *o)
 	event_log_on_change(o->log, on_change, l);
 	event_log_resume(o->log);
 	return l;
+}
+
+void agent_loop_drain(struct agent_loop *l)
+{
+	l->draining = true;
+	for (struct agent_loop_turn *t = l->turns, *next; t != NULL; t = next) {
+		next = t->next;
+		if (!log_calls_back(t))
+			turn_free(t);
+	}
 }
 
 void agent_loop_stop(struct agent_loop **l)

@@ -20,9 +20,10 @@ struct agent_loop_opts {
 
 // Takes the log's changes (event_log_on_change) and resumes what a crash left (event_log_resume). All of `o` must outlive it.
 struct agent_loop *agent_loop_start(const struct agent_loop_opts *o);
-// Drops every model request; the log is left as after a crash. Call it before the log is closed; no callback of the log's may
-// come afterwards.
-void agent_loop_stop(struct agent_loop **l);
+// Drops every model request and begins none; commits under way may still end. The log is left as after a crash.
+void agent_loop_drain(struct agent_loop *l);
+// Drops everything. No callback of the log's may come afterwards.
+void agent_loop_stop(struct agent_loop **l); // NULL is fine
 
 // How many sessions have a turn under way.
 size_t agent_loop_turns(const struct agent_loop *l);

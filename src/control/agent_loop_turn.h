@@ -42,6 +42,7 @@ struct agent_loop {
 	struct agent_loop_opts o;
 	struct agent_loop_turn *turns;
 	size_t n_turns;
+	bool draining;
 };
 
 // Records that the model is about to be asked, and by the second that it was: `why` is NULL when it answered.
