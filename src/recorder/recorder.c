@@ -154,7 +154,7 @@ static struct result lock_down(const struct recorder *r, struct err *e)
 {
 	AUTO_FREE char *run = mem_printf("%s/run", r->config->data_dir);
 	const char *const writable[] = {r->config->audit.dir, run, NULL};
-	const struct lockdown_opts opts = {.writable = writable, .network = false, .children = false};
+	const struct lockdown_opts opts = {.writable = writable, .network = false};
 	return lockdown_apply(&opts, NULL, e);
 }
 
@@ -193,8 +193,8 @@ static struct result start(struct recorder *r, struct err *e)
 	r->interrupt = loop_signal_start(r->loop, SIGINT, asked_to_stop, r);
 	TRY(bind_sockets(r, e));
 	TRY(take_up(r, e));
-	TRY(begin(r, e));
-	return lock_down(r, e);
+	TRY(lock_down(r, e)); // before the first thread, for which Landlock would not hold
+	return begin(r, e);
 }
 
 struct result recorder_run(const struct config *c, struct result (*ready)(void *arg, const char *address, struct err *e),

@@ -30,16 +30,16 @@ enum {
 #define MFD_EXEC 0x0010U
 #endif
 
-void kernel_landlock(struct kernel_landlock *out)
+static void landlock_from(struct kernel_landlock *out, int first_abi)
 {
 	*out = (struct kernel_landlock){0};
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
 	if (abi < 1)
 		return;
 	out->abi = (int)abi;
-	out->files = abi >= 2;
+	out->files = abi >= first_abi;
 	if (out->files) {
-		out->handled = (1 << 13) - 1 + FS_REFER + (abi >= 3 ? FS_TRUNCATE : 0) + (abi >= 5 ? FS_IOCTL_DEV : 0);
+		out->handled = (1 << 13) - 1 + (abi >= 2 ? FS_REFER : 0) + (abi >= 3 ? FS_TRUNCATE : 0) + (abi >= 5 ? FS_IOCTL_DEV : 0);
 		out->list = FS_READ_DIR;
 		out->read = FS_READ_FILE | FS_READ_DIR;
 		out->programs = out->read | FS_EXECUTE;
@@ -48,6 +48,16 @@ void kernel_landlock(struct kernel_landlock *out)
 	}
 	if (abi >= 6)
 		out->scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+}
+
+void kernel_landlock(struct kernel_landlock *out)
+{
+	landlock_from(out, 2);
+}
+
+void kernel_landlock_roles(struct kernel_landlock *out)
+{
+	landlock_from(out, 1);
 }
 
 uint32_t kernel_last_cap(void)

@@ -10,6 +10,7 @@
 
 #define KERNEL_LANDLOCK_MAX 7 // the newest ABI whose rights are known here
 
+// The newest of the kernel's that is known here.
 struct kernel_landlock {
 	int abi;           // 0: none
 	bool files;        // file rules are used: from ABI 2 on (ABI 1 forbids rename and link across directories)
@@ -23,6 +24,8 @@ struct kernel_landlock {
 };
 
 void kernel_landlock(struct kernel_landlock *out);
+// For our own roles, which rename within one directory only: file rules from ABI 1 on.
+void kernel_landlock_roles(struct kernel_landlock *out);
 uint32_t kernel_last_cap(void);
 
 // The init as something that can be executed by its descriptor and changed by nobody: a sealed memfd, or, where

@@ -12,18 +12,17 @@ struct lockdown_opts {
 	const char *const *writable; // directories below which it may write; NULL-terminated
 	const char *const *readable; // further files and directories that it may read; /usr, /etc, /proc and /dev always are
 	bool network;                // connects out over TCP and UDP (names are resolved); false: unix sockets only
-	bool children;               // false: no new process either
 };
 
 // Process hardening that costs nothing and can come first: not dumpable, no core, no new privileges, no supplementary
 // groups. Fails when groups are left that can't be dropped.
 MUST_USE struct result lockdown_harden(struct err *e);
 
-// lockdown_harden, then Landlock (files) and seccomp, for every thread of the process, for good. bind to an address, listen,
-// execve, ptrace, namespaces, mounts, io_uring, bpf and keys are refused (EPERM) afterwards; wrong-architecture calls kill.
-// Call it in the main thread when sockets are bound and files that lie elsewhere are open. Checks that it holds (a listen and
-// a write outside really fail) and fails if not. *landlock (may be NULL) is the ABI in force, 0 where the kernel has none
-// with file rules.
+// lockdown_harden, then Landlock (files) and seccomp, for good. bind to an address, listen, execve, fork, ptrace, namespaces,
+// mounts, io_uring, bpf and keys are refused (EPERM) afterwards; wrong-architecture calls kill. Sockets bound before go on
+// accepting; threads can still be made. Call it before the first thread is (ERR_CONFLICT otherwise: Landlock would not hold
+// for that one). Checks that it holds (a bind and a write outside really fail) and fails if not. *landlock (may be NULL) is
+// the ABI in force, 0 where the kernel has none. A build with a leak checker may fork, be traced and be dumped.
 MUST_USE struct result lockdown_apply(const struct lockdown_opts *opts, int *landlock, struct err *e);
 
 #endif

@@ -102,13 +102,13 @@ static void writable(struct draft *d, const struct plan_opts *o)
 	static const struct {
 		const char *path;
 		uint32_t mode;
-	} dirs[] = {{"tmp", 01777}, {"run", 0755}, {"home/" ETC_USER, 0755}, {"shm", 01777}};
+	} dirs[] = {{"tmp", 01777}, {"run", 0755}, {"home/" ETC_USER, 0755}, {"run/shm", 01777}};
 	mkdir_step(d, "/new/home", 0755, 0);
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
 		char path[64];
 		snprintf(path, sizeof(path), "/new/%s", dirs[i].path);
 		mkdir_step(d, path, dirs[i].mode, PLAN_TOOLS);
-		if (strcmp(dirs[i].path, "shm") != 0)
+		if (strcmp(dirs[i].path, "run/shm") != 0)
 			rule(d, path + strlen("/new"), o->landlock->write);
 	}
 	if (o->stage->directory) {
@@ -132,7 +132,7 @@ static void devices(struct draft *d, const struct plan_opts *o)
 	mkdir_step(d, "/new/dev", 0755, 0);
 	mount_step(d, "/dev", "/new/dev", NULL, MS_BIND | MS_REC, NULL);
 	move_step(d, INIT_FD_PTS, "/new/dev/pts");
-	mount_step(d, "/new/shm", "/new/dev/shm", NULL, MS_BIND, NULL);
+	mount_step(d, "/new/run/shm", "/new/dev/shm", NULL, MS_BIND, NULL);
 	rule(d, "/dev", o->landlock->device);
 	rule(d, "/dev/shm", o->landlock->write);
 }

@@ -5,6 +5,7 @@
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include "seccomp_lists.h"
 
+#define FAMILIES 64 // more than there are
 #define LOW32 0xffffffffull
 #define NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | 0x80)
@@ -147,15 +149,23 @@ static scmp_filter_ctx tools_arguments(uint32_t arch)
 		rule_masked(f, REFUSED, mknods[i], 1 + i, S_IFMT, S_IFCHR);
 		rule_masked(f, REFUSED, mknods[i], 1 + i, S_IFMT, S_IFBLK);
 	}
+	for (uint64_t family = 0; family < FAMILIES; family++) {
+		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+			rule_masked(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", 0, LOW32, family);
+	}
 	rule_masked(f, REFUSED, "seccomp", 1, 8, 8); // SECCOMP_FILTER_FLAG_NEW_LISTENER
 	return f;
 }
 
-// A role after its start: everything but what a break-in would need next.
-static scmp_filter_ctx roles(uint32_t arch, int network, int children)
+// A role after its start: everything but what a break-in would need next. `traced` is for builds with a leak checker, which
+// stops the process from a child of its own.
+static scmp_filter_ctx roles(uint32_t arch, bool network, bool children, bool traced)
 {
 	scmp_filter_ctx f = filter_new(SCMP_ACT_ALLOW, arch);
-	rules(f, REFUSED, lists_refused);
+	for (const char *const *name = lists_refused; *name != NULL; name++) {
+		if (!traced || strcmp(*name, "ptrace") != 0)
+			rule(f, REFUSED, *name, 0, NULL);
+	}
 	rules(f, REFUSED, lists_roles_refused);
 	rule(f, MISSING, "clone3", 0, NULL);
 	for (uint64_t bit = 1; bit <= 0x80000000ull; bit <<= 1) {
@@ -167,11 +177,10 @@ static scmp_filter_ctx roles(uint32_t arch, int network, int children)
 		rule_masked(f, REFUSED, "clone", 0, CLONE_VM | CLONE_THREAD, CLONE_VM);
 		rules(f, REFUSED, lists_roles_fork);
 	}
-	for (uint64_t family = 0; family < 64; family++) {
-		int allowed =
-		        family == AF_UNIX || (network && (family == AF_INET || family == AF_INET6 || family == AF_NETLINK));
-		if (!allowed)
-			rule_masked(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", 0, LOW32, family);
+	for (uint64_t family = 0; family < FAMILIES; family++) {
+		if (family == AF_UNIX || (network && (family == AF_INET || family == AF_INET6 || family == AF_NETLINK)))
+			continue;
+		rule_masked(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", 0, LOW32, family);
 	}
 	return f;
 }
@@ -202,10 +211,13 @@ int main(int argc, char **argv)
 		filter_print(tools, tools_arguments(arches[i].arch), "seccomp_tools_arguments");
 		fprintf(tools, "#endif\n");
 		fprintf(own, "#if defined(%s)\n", arches[i].macro);
-		filter_print(own, roles(arches[i].arch, 0, 0), "seccomp_roles_local");
-		filter_print(own, roles(arches[i].arch, 1, 0), "seccomp_roles_network");
-		filter_print(own, roles(arches[i].arch, 0, 1), "seccomp_roles_local_children");
-		filter_print(own, roles(arches[i].arch, 1, 1), "seccomp_roles_network_children");
+		fprintf(own, "#ifdef __SANITIZE_ADDRESS__\n");
+		filter_print(own, roles(arches[i].arch, false, true, true), "seccomp_roles_local");
+		filter_print(own, roles(arches[i].arch, true, true, true), "seccomp_roles_network");
+		fprintf(own, "#else\n");
+		filter_print(own, roles(arches[i].arch, false, false, false), "seccomp_roles_local");
+		filter_print(own, roles(arches[i].arch, true, false, false), "seccomp_roles_network");
+		fprintf(own, "#endif\n");
 		fprintf(own, "#endif\n");
 	}
 	return fclose(tools) != 0 || fclose(own) != 0;

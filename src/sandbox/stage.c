@@ -75,7 +75,7 @@ static struct result dev_build(struct err *e)
 		AUTO_FD int file = open(to, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
 		if (file < 0)
 			return err_sys(e, "%s", to);
-		TRY(bind(from, to, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e));
+		TRY(bind(from, to, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e));
 	}
 	AUTO_FD int fd = open("dev", O_PATH | O_CLOEXEC);
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
