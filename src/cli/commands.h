@@ -11,6 +11,8 @@
 // clang-format off
 #define CLI_COMMANDS(X) \
 	X(init) \
+	X(up) \
+	X(run) \
 	X(audit_verify) \
 	X(audit_show) \
 	X(sandbox_run) \
