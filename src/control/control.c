@@ -1,0 +1,196 @@
+#include "control/control.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "control/admin_verbs.h"
+#include "control/agent_loop.h"
+#include "control/control_state.h"
+#include "control/event_log_state.h"
+#include "control/keys.h"
+#include "control/op.h"
+#include "control/router.h"
+#include "control/schema.h"
+#include "control/stream.h"
+#include "control/work_queue.h"
+#include "net/admin.h"
+
+#define CONNECTIONS_MAX 16384
+#define HEAD_TIMEOUT_MS 60000
+#define IDLE_TIMEOUT_MS 300000
+#define BACKLOG_MAX (40 * 1024 * 1024) // the largest event and what comes with it
+#define DRAIN_MS 5000
+
+struct running {
+	struct control c;
+	const char *listen;
+	struct result (*ready)(void *arg, const char *address, struct err *e);
+	void *arg;
+	struct model_client *models;
+	struct agent_loop *agents;
+	struct admin_server *admin;
+	struct loop_signal *term, *interrupt;
+	struct loop_timer *deadline, *settling;
+	bool stopping;
+	struct result outcome;
+	struct err *why;
+};
+
+static void give_up(void *arg)
+{
+	struct running *run = arg;
+	run->deadline = NULL;
+	loop_stop(run->c.loop);
+}
+
+// What was begun is finished; nothing new comes in.
+static void settle(void *arg)
+{
+	struct running *run = arg;
+	run->settling = NULL;
+	if (op_line_idle(run->c.ops))
+		loop_stop(run->c.loop);
+	else
+		run->settling = loop_timer_start(run->c.loop, 5, settle, run);
+}
+
+static void asked_to_stop(void *arg)
+{
+	struct running *run = arg;
+	if (run->stopping)
+		return;
+	run->stopping = true;
+	log_info("control.stop", "streams=%zu", stream_hub_count(run->c.hub));
+	agent_loop_stop(&run->agents);
+	work_queue_end_polls(run->c.queue);
+	stream_hub_end_all(run->c.hub);
+	run->deadline = loop_timer_start(run->c.loop, DRAIN_MS, give_up, run);
+	if (run->c.server != NULL)
+		http_server_drain(run->c.server, settle, run);
+	else
+		settle(run);
+}
+
+static void fail(struct running *run, const struct err *e)
+{
+	run->outcome = err_set(run->why, e->kind, "%s", e->msg);
+	loop_stop(run->c.loop);
+}
+
+static void serve(void *arg, const struct err *e)
+{
+	struct running *run = arg;
+	struct err why;
+	if (e != NULL) {
+		fail(run, e);
+		return;
+	}
+	const struct http_server_opts opts = {
+	        .listen = run->listen,
+	        .body_max = REQUEST_BODY_MAX,
+	        .connections_max = CONNECTIONS_MAX,
+	        .head_timeout_ms = HEAD_TIMEOUT_MS,
+	        .idle_timeout_ms = IDLE_TIMEOUT_MS,
+	        .backlog_max = BACKLOG_MAX,
+	        .handle = router_handle,
+	        .arg = &run->c,
+	};
+	if (failed(http_server_start(run->c.loop, &opts, &run->c.server, &why))) {
+		fail(run, &why);
+		return;
+	}
+	run->agents = agent_loop_start(&(struct agent_loop_opts){run->c.loop, run->c.log, run->models, record_client(run->c.record)});
+	work_queue_resume(run->c.queue);
+	const char *address = http_server_address(run->c.server);
+	log_info("control.ready", "address=%s", address);
+	if (failed(run->ready(run->arg, address, &why)))
+		fail(run, &why);
+}
+
+// Each stream and each poll holds a descriptor.
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max < CONNECTIONS_MAX + 256 ? limit.rlim_max : CONNECTIONS_MAX + 256;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			log_warn("control.descriptors", "limit=%llu", (unsigned long long)limit.rlim_cur);
+	}
+}
+
+static struct result open_store(struct control *c, struct err *e)
+{
+	AUTO_FREE char *dir = mem_printf("%s/control", c->cfg->data_dir);
+	AUTO_FREE char *path = mem_printf("%s/control.db", dir);
+	TRY(file_mkdirs(dir, 0700, e));
+	return store_open(c->loop, path, schema_migrations, &c->store, e);
+}
+
+static struct result start(struct running *run, struct err *e)
+{
+	struct control *c = &run->c;
+	AUTO_FREE char *dir = mem_printf("%s/run", c->cfg->data_dir);
+	AUTO_FREE char *recorder = config_socket(c->cfg, "recorder");
+	AUTO_FREE char *admin = config_socket(c->cfg, "control");
+	raise_descriptors();
+	json_object_seed(0); // before another thread makes objects
+	TRY(loop_new(&c->loop, e));
+	run->term = loop_signal_start(c->loop, SIGTERM, asked_to_stop, run);
+	run->interrupt = loop_signal_start(c->loop, SIGINT, asked_to_stop, run);
+	TRY(file_mkdirs(dir, 0700, e));
+	// The socket first: of two processes on one data directory the second ends here.
+	TRY(admin_server_start(c->loop, admin, admin_verbs_handle, c, &run->admin, e));
+	TRY(record_start(c->loop, recorder, &c->record, e));
+	TRY(model_client_new(c->loop, &c->cfg->control, &run->models, e));
+	TRY(open_store(c, e));
+	c->auth = auth_new();
+	c->ops = op_line_new();
+	c->log = event_log_new(c);
+	c->hub = stream_hub_new(c);
+	c->queue = work_queue_new(c);
+	keys_load(c, serve, run);
+	return OK;
+}
+
+static void stop(struct running *run)
+{
+	struct control *c = &run->c;
+	loop_timer_cancel(&run->deadline);
+	loop_timer_cancel(&run->settling);
+	agent_loop_stop(&run->agents);
+	if (c->server != NULL)
+		http_server_stop(&c->server);
+	if (run->admin != NULL)
+		admin_server_stop(&run->admin);
+	store_close(&c->store);
+	op_line_free(c->ops);
+	work_queue_free(c->queue);
+	stream_hub_free(c->hub);
+	event_log_free(c->log);
+	auth_free(c->auth);
+	model_client_free(run->models);
+	record_stop(&c->record);
+	loop_signal_cancel(&run->term);
+	loop_signal_cancel(&run->interrupt);
+	if (c->loop != NULL)
+		loop_free(c->loop);
+}
+
+struct result control_run(const struct config *cfg, const char *listen,
+                          struct result (*ready)(void *arg, const char *address, struct err *e), void *arg, struct err *e)
+{
+	if (!cfg->control.present || cfg->control.api_key_file == NULL)
+		return err_set(e, ERR_INVALID, "%s: there is no section control with an api_key_file in it", cfg->path);
+	struct running run = {.c = {.cfg = cfg}, .ready = ready, .arg = arg, .why = e};
+	run.listen = listen != NULL ? listen : cfg->control.listen;
+	struct result r = start(&run, e);
+	if (!failed(r)) {
+		loop_run(run.c.loop);
+		r = run.outcome;
+	}
+	stop(&run);
+	return r;
+}
