@@ -16,6 +16,11 @@
 	X(audit_verify) \
 	X(audit_show) \
 	X(sandbox_run) \
+	X(control) \
+	X(recorder) \
+	X(environment_key_create) \
+	X(environment_key_list) \
+	X(environment_key_revoke) \
 	X(model_replay) \
 	X(help) \
 	X(completion) \
