@@ -15,6 +15,7 @@
 	X(run) \
 	X(audit_verify) \
 	X(audit_show) \
+	X(doctor) \
 	X(sandbox_run) \
 	X(control) \
 	X(recorder) \

@@ -2,6 +2,7 @@
 #ifndef SALLYPORT_SANDBOX_IMAGE_H
 #define SALLYPORT_SANDBOX_IMAGE_H
 
-extern const char image_init[], image_init_end[];
+extern const char image_init[], image_init_end[];   // PID 1 of a sandbox
+extern const char image_probe[], image_probe_end[]; // what the self-test runs
 
 #endif

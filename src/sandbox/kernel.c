@@ -39,7 +39,8 @@ static void landlock_from(struct kernel_landlock *out, int first_abi)
 	out->abi = (int)abi;
 	out->files = abi >= first_abi;
 	if (out->files) {
-		out->handled = (1 << 13) - 1 + (abi >= 2 ? FS_REFER : 0) + (abi >= 3 ? FS_TRUNCATE : 0) + (abi >= 5 ? FS_IOCTL_DEV : 0);
+		out->handled = (1 << 13) - 1 + (abi >= 2 ? FS_REFER : 0) + (abi >= 3 ? FS_TRUNCATE : 0) +
+		               (abi >= 5 ? FS_IOCTL_DEV : 0);
 		out->list = FS_READ_DIR;
 		out->read = FS_READ_FILE | FS_READ_DIR;
 		out->programs = out->read | FS_EXECUTE;

@@ -44,7 +44,8 @@ struct result lockdown_harden(struct err *e)
 	int n = getgroups(0, NULL);
 	if (n == 0 || (n == 1 && getgroups(1, &group) == 1 && group == getegid()) || setgroups(0, NULL) == 0)
 		return OK;
-	return err_set(e, ERR_DENIED, "this process has %d supplementary groups that it can't drop: start it with `setpriv --clear-groups`",
+	return err_set(e, ERR_DENIED,
+	               "this process has %d supplementary groups that it can't drop: start it with `setpriv --clear-groups`",
 	               n);
 }
 

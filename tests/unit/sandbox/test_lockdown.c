@@ -43,7 +43,8 @@ static int try_connect(void)
 	struct sockaddr_in a;
 	socklen_t len = sizeof(a);
 	AUTO_FD int s = socket(AF_INET, SOCK_STREAM, 0);
-	return getsockname(listener_, (struct sockaddr *)&a, &len) == 0 && connect(s, (struct sockaddr *)&a, len) == 0 ? 0 : errno;
+	return getsockname(listener_, (struct sockaddr *)&a, &len) == 0 && connect(s, (struct sockaddr *)&a, len) == 0 ? 0
+	                                                                                                               : errno;
 }
 
 static int try_accept(void)
@@ -141,19 +142,19 @@ struct attempt {
 #endif
 
 static const struct attempt attempts[] = {
-	{"bind", try_bind, EPERM, false},
-	{"listen", try_listen, EPERM, false},
-	{"connect", try_connect, 0, false},
-	{"accept", try_accept, 0, false},
-	{"fork", try_fork, FORK_AFTER, false},
-	{"exec", try_exec, EPERM, false},
-	{"write inside", try_write_inside, 0, false},
-	{"write outside", try_write_outside, EACCES, true},
-	{"read outside", try_read_outside, EACCES, true},
-	{"read /usr", try_read_usr, 0, false},
-	{"thread", try_thread, 0, false},
-	{"vsock", try_vsock, EAFNOSUPPORT, false},
-	{"unshare", try_unshare, EPERM, false},
+        {"bind", try_bind, EPERM, false},
+        {"listen", try_listen, EPERM, false},
+        {"connect", try_connect, 0, false},
+        {"accept", try_accept, 0, false},
+        {"fork", try_fork, FORK_AFTER, false},
+        {"exec", try_exec, EPERM, false},
+        {"write inside", try_write_inside, 0, false},
+        {"write outside", try_write_outside, EACCES, true},
+        {"read outside", try_read_outside, EACCES, true},
+        {"read /usr", try_read_usr, 0, false},
+        {"thread", try_thread, 0, false},
+        {"vsock", try_vsock, EAFNOSUPPORT, false},
+        {"unshare", try_unshare, EPERM, false},
 };
 
 static void prepare(void)
@@ -237,8 +238,8 @@ static void comes_before_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refuses_only_after_lockdown),
-		cmocka_unit_test(comes_before_threads),
+	        cmocka_unit_test(refuses_only_after_lockdown),
+	        cmocka_unit_test(comes_before_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
