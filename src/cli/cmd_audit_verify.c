@@ -19,11 +19,11 @@ static struct result read_key(const char *given, const char *dir, struct note_ve
 {
 	AUTO_BUF struct buf text;
 	struct span line, rest;
+	buf_init(&text, 4096);
 	if (given == NULL)
 		return logdir_vkey(dir, out, e);
 	if (!failed(note_vkey_parse(span_of(given), out, e)))
 		return OK;
-	buf_init(&text, 4096);
 	struct err why;
 	if (failed(file_read(given, &text, &why)))
 		return why.kind == ERR_NOT_FOUND ? FAIL : err_set(e, why.kind, "%s", why.msg);
