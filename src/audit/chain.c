@@ -101,7 +101,7 @@ static void check_pair(struct chain *c, uint64_t index, const struct entry *entr
 	// What was refused never ran: it has no outcome.
 	if (span_is(entry->phase, "intent") && !entry->denied)
 		add_open(c, index, entry);
-	if (span_is(entry->phase, "outcome") && entry->pair.len > 0 && !close_open(c, entry->pair))
+	if (span_is(entry->phase, "outcome") && entry->pair.len > 0 && !close_open(c, entry->pair) && !c->doubts)
 		findings_add(f, index, NULL, "an outcome, but its intent %s is not open before it", LOG_Q(entry->pair));
 }
 
@@ -117,6 +117,7 @@ void chain_add(struct chain *c, uint64_t index, struct span bytes, bool doubtful
 {
 	struct entry entry;
 	struct err e;
+	c->doubts = c->doubts || doubtful;
 	if (failed(entry_read(bytes, &entry, &e))) {
 		if (!doubtful)
 			findings_add(f, index, NULL, "not an entry of Sallyport's: %s", e.msg);

@@ -28,6 +28,7 @@ struct chain {
 	struct chain_open *open;
 	size_t n_open;
 	int64_t last_ms; // the newest entry's time
+	bool doubts;     // there was a doubtful entry: an intent that is not found may have been that one
 };
 
 void chain_init(struct chain *c);

@@ -19,6 +19,18 @@ void findings_add(struct findings *f, uint64_t index, const char *file, const ch
 	f->list[f->n++] = (struct finding){index, file == NULL ? NULL : mem_strdup(file), mem_strdup(text)};
 }
 
+static int by_index(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+void findings_sort(struct findings *f)
+{
+	if (f->n > 1)
+		qsort(f->list, f->n, sizeof(*f->list), by_index);
+}
+
 void findings_fini(struct findings *f)
 {
 	for (size_t i = 0; i < f->n; i++) {

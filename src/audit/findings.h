@@ -23,6 +23,7 @@ struct findings {
 };
 
 void findings_add(struct findings *f, uint64_t index, const char *file, const char *fmt, ...) PRINTF_LIKE(4, 5);
+void findings_sort(struct findings *f); // by index, those without one last
 void findings_fini(struct findings *f);
 
 #endif

@@ -227,6 +227,8 @@ static struct result run_once(const char *dir, const struct note_verifier *key, 
 	if (tail.gap && last)
 		findings_add(&r->findings, size, "checkpoint",
 		             "the journal goes on later than this checkpoint ends: it is older than the log, or entries are missing");
+	if (!r->has_checkpoint && tail.present)
+		findings_add(&r->findings, FINDINGS_NO_INDEX, "checkpoint", "the checkpoint is missing: every log has one");
 	if (!r->has_checkpoint && !tail.present)
 		return err_set(e, ERR_NOT_FOUND, "%s: neither a checkpoint nor a journal; is this a log's directory?", dir);
 	r->journal = tail.present;
@@ -247,6 +249,7 @@ struct result verify_run(const char *dir, const struct note_verifier *key, struc
 		chain_init(&out->chain);
 		r = run_once(dir, key, out, i == TRIES, &again, e);
 	}
+	findings_sort(&out->findings);
 	return r;
 }
 

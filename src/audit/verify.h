@@ -11,7 +11,7 @@
 
 struct verify_report {
 	struct checkpoint checkpoint;
-	bool has_checkpoint; // a log that has just begun may have a journal only
+	bool has_checkpoint;
 	uint64_t uncovered;  // entries in the journal that no checkpoint covers yet
 	bool journal;        // there is one
 	bool torn;           // it ends in a record that was cut off

@@ -188,6 +188,7 @@ static struct result begin(struct recorder *r, struct err *e)
 static struct result start(struct recorder *r, struct err *e)
 {
 	TRY(lockdown_harden(e));
+	signal(SIGPIPE, SIG_IGN); // whoever read our log lines may go away
 	TRY(loop_new(&r->loop, e));
 	r->term = loop_signal_start(r->loop, SIGTERM, asked_to_stop, r);
 	r->interrupt = loop_signal_start(r->loop, SIGINT, asked_to_stop, r);

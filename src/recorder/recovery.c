@@ -52,14 +52,21 @@ static struct result walk_published(const char *dir, uint64_t size, struct recov
 	return logdir_walk(dir, w.known < from ? w.known : from, size, each_published, &w, e);
 }
 
-// Tiles, but no checkpoint that says how many: only a log that died while its first was being made may look like that.
-static struct result check_beginning(const char *dir, uint64_t size, const struct logdir_tail *tail, struct err *e)
+// A new log gets a checkpoint of no entries before its first one is taken. So a log without a checkpoint that holds anything
+// has lost it, and is not begun anew over what was signed once.
+static struct result begin_log(const char *dir, struct recovery *r, const struct logdir_tail *tail, struct err *e)
 {
-	AUTO_FREE char *path = mem_printf("%s/tile", dir);
+	AUTO_FREE char *tiles = mem_printf("%s/tile", dir);
+	AUTO_FREE char *note = mem_printf("%s/checkpoint", dir);
 	struct stat st;
-	if (size > 0 || tail->next > 0 || stat(path, &st) != 0)
+	struct checkpoint c;
+	if (stat(note, &st) == 0)
 		return OK;
-	return err_set(e, ERR_CORRUPT, "%s: there are tiles, but neither a checkpoint nor a journal that holds their entries", dir);
+	if (tail->next > 0 || tail->gap || stat(tiles, &st) == 0)
+		return err_set(e, ERR_CORRUPT,
+		               "%s: the log holds entries but has lost its checkpoint; restore the file, or move the directory aside",
+		               dir);
+	return tiler_publish(r->tiler, &c, e);
 }
 
 static struct result run(const char *dir, struct segments *segments, struct recovery *r, struct err *e)
@@ -69,9 +76,9 @@ static struct result run(const char *dir, struct segments *segments, struct reco
 	struct logdir_tail tail;
 	TRY(walk_published(dir, size, r, e));
 	TRY(logdir_journal(dir, size, each_in_journal, &w, &tail, e));
+	TRY(begin_log(dir, r, &tail, e));
 	if (tail.gap)
 		return err_set(e, ERR_CORRUPT, "%s: the journal's entries do not follow the checkpoint's %" PRIu64, dir, size);
-	TRY(check_beginning(dir, size, &tail, e));
 	r->torn = tail.torn;
 	if (r->from_journal > 0) {
 		struct checkpoint c;
