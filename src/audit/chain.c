@@ -121,6 +121,9 @@ void chain_add(struct chain *c, uint64_t index, struct span bytes, bool doubtful
 	if (failed(entry_read(bytes, &entry, &e))) {
 		if (!doubtful)
 			findings_add(f, index, NULL, "not an entry of Sallyport's: %s", e.msg);
+		// Whose it was can't be told, so nobody's next one can be held against it.
+		for (size_t i = 0; i < c->n_writers; i++)
+			c->writers[i].last_doubtful = true;
 		return;
 	}
 	check_writer(c, index, &entry, bytes, doubtful, f);
