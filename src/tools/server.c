@@ -58,7 +58,7 @@ static struct result send_note(const struct note *n, bool *sent, struct err *e)
 	TRY(wire_reply_encode(n->refusal == NULL ? TOOLS_UNKNOWN : TOOLS_REFUSED, n->id, true, &header, e));
 	if (n->refusal != NULL)
 		TRY(wire_bulk_make("tool-result", span_of(n->refusal), &text, e));
-	return wire_send(SERVER_CHANNEL, buf_span(&header), text, sent, e);
+	return wire_post(SERVER_CHANNEL, buf_span(&header), text, sent, e);
 }
 
 static struct result send_call(const struct call *call, bool *sent, struct err *e)
@@ -66,7 +66,7 @@ static struct result send_call(const struct call *call, bool *sent, struct err *
 	AUTO_BUF struct buf header;
 	buf_init(&header, WIRE_HEADER_MAX);
 	TRY(wire_reply_encode(TOOLS_RESULT, call->id, call->is_error, &header, e));
-	return wire_send(SERVER_CHANNEL, buf_span(&header), call->text, sent, e);
+	return wire_post(SERVER_CHANNEL, buf_span(&header), call->text, sent, e);
 }
 
 // Sends what there is; while the channel is full, or nobody reads any more, the rest waits where it is.
@@ -258,7 +258,7 @@ static void receive(struct server *s)
 	struct err e;
 	AUTO_JSON json_t *json = NULL;
 	struct tools_request r;
-	if (failed(wire_receive(SERVER_CHANNEL, header, &len, &bulk, &got, &e)) ||
+	if (failed(wire_take(SERVER_CHANNEL, header, &len, &bulk, &got, &e)) ||
 	    (got == WIRE_MESSAGE && failed(wire_request_decode(span_from(header, len), &r, &json, &e)))) {
 		fprintf(stderr, "sallyport-tools: a message was dropped: %s\n", e.msg);
 	} else if (got == WIRE_END) {

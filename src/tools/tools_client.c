@@ -15,7 +15,7 @@ struct result tools_client_send(int channel, const struct tools_request *r, bool
 	AUTO_FD int bulk = -1;
 	if (r->kind == TOOLS_CALL)
 		TRY(wire_bulk_make("tool-input", r->input, &bulk, e));
-	return wire_send(channel, buf_span(&header), bulk, sent, e);
+	return wire_post(channel, buf_span(&header), bulk, sent, e);
 }
 
 void tools_reply_init(struct tools_reply *r)
@@ -90,7 +90,7 @@ struct result tools_client_receive(int channel, struct tools_reply *r, bool *got
 	AUTO_FD int bulk = -1;
 	enum wire_got what;
 	*got = false;
-	TRY(wire_receive(channel, header, &len, &bulk, &what, e));
+	TRY(wire_take(channel, header, &len, &bulk, &what, e));
 	if (what == WIRE_END)
 		return err_set(e, ERR_UNREACHABLE, "the sandbox's tools program has ended");
 	if (what == WIRE_NONE)

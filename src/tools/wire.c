@@ -37,7 +37,7 @@ static int take_descriptors(struct msghdr *m, int *bulk)
 	return count;
 }
 
-struct result wire_receive(int channel, char header[WIRE_HEADER_MAX], size_t *len, int *bulk, enum wire_got *got, struct err *e)
+struct result wire_take(int channel, char header[WIRE_HEADER_MAX], size_t *len, int *bulk, enum wire_got *got, struct err *e)
 {
 	union {
 		struct cmsghdr align;
@@ -72,7 +72,7 @@ struct result wire_receive(int channel, char header[WIRE_HEADER_MAX], size_t *le
 	return OK;
 }
 
-struct result wire_send(int channel, struct span header, int bulk, bool *sent, struct err *e)
+struct result wire_post(int channel, struct span header, int bulk, bool *sent, struct err *e)
 {
 	union {
 		struct cmsghdr align;

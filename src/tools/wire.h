@@ -16,11 +16,11 @@ enum wire_got {
 
 // One message, without blocking. *bulk gets a descriptor that the caller owns, or -1. ERR_INVALID when it is too long or brings
 // more than one descriptor (which are closed).
-MUST_USE struct result wire_receive(int channel, char header[WIRE_HEADER_MAX], size_t *len, int *bulk, enum wire_got *got,
-                                    struct err *e);
+MUST_USE struct result wire_take(int channel, char header[WIRE_HEADER_MAX], size_t *len, int *bulk, enum wire_got *got,
+                                 struct err *e);
 
 // `bulk` is -1 or borrowed. *sent is false when the channel is full. ERR_UNREACHABLE when the other end is closed.
-MUST_USE struct result wire_send(int channel, struct span header, int bulk, bool *sent, struct err *e);
+MUST_USE struct result wire_post(int channel, struct span header, int bulk, bool *sent, struct err *e);
 
 // A new memfd, writable until wire_bulk_seal.
 MUST_USE struct result wire_bulk_new(const char *name, int *fd, struct err *e);
