@@ -64,7 +64,8 @@ static void asked_to_stop(void *arg)
 		return;
 	run->stopping = true;
 	log_info("control.stop", "streams=%zu", stream_hub_count(run->c.hub));
-	agent_loop_stop(&run->agents);
+	if (run->agents != NULL)
+		agent_loop_drain(run->agents);
 	work_queue_end_polls(run->c.queue);
 	stream_hub_end_all(run->c.hub);
 	run->deadline = loop_timer_start(run->c.loop, DRAIN_MS, give_up, run);
