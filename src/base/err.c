@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#undef err_set
+#undef err_sys
+#undef err_prefix
+
 struct result err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
 	if (e == NULL)

@@ -77,7 +77,7 @@ static struct result read_to_end(int fd, const char *path, struct buf *out, stru
 	for (;;) {
 		size_t left = out->max - buf_len(out);
 		size_t want = left < 65536 ? left : 65536;
-		char one;
+		char one = 0;
 		char *to = want == 0 ? &one : buf_reserve(out, want);
 		ssize_t r = read(fd, to, want == 0 ? 1 : want);
 		if (r < 0 && errno == EINTR)
