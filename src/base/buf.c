@@ -8,6 +8,7 @@
 
 void buf_init(struct buf *b, size_t max)
 {
+	BUG_ON(max > SIZE_MAX / 4);
 	*b = (struct buf){.max = max};
 }
 
@@ -24,17 +25,21 @@ char *buf_reserve(struct buf *b, size_t want)
 		return NULL;
 	if (b->end + want + 1 <= b->cap)
 		return b->mem + b->end;
-	if (b->start > 0) {
+	// Moving what is left is only worth it when it makes as much room as it moves; so a long queue that is eaten in small
+	// bites costs a constant time for each byte, for at most twice the memory.
+	if (b->start > 0 && b->start >= len) {
 		memmove(b->mem, b->mem + b->start, len);
 		b->start = 0;
 		b->end = len;
 	}
-	if (len + want + 1 > b->cap) {
-		size_t cap = b->cap < 256 ? 256 : b->cap * 2;
-		if (cap < len + want + 1)
-			cap = len + want + 1;
-		if (cap > b->max + 1)
-			cap = b->max + 1;
+	size_t needed = b->end + want + 1;
+	if (needed > b->cap) {
+		size_t limit = (b->start == 0 ? b->max : 2 * b->max) + 1; // `needed` is within it
+		size_t cap = b->cap < 128 ? 256 : b->cap * 2;
+		if (cap > limit)
+			cap = limit;
+		if (cap < needed)
+			cap = needed;
 		b->mem = mem_grow(b->mem, cap, 1);
 		b->cap = cap;
 	}

@@ -28,7 +28,7 @@ static inline size_t buf_len(const struct buf *b)
 
 static inline struct span buf_span(const struct buf *b)
 {
-	return (struct span){b->mem + b->start, b->end - b->start};
+	return (struct span){b->mem == NULL ? "" : b->mem + b->start, b->end - b->start};
 }
 
 // The content as a NUL-terminated string, valid until the next change. (One byte more is always reserved.)

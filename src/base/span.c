@@ -16,7 +16,7 @@ bool span_cut(struct span a, char sep, struct span *head, struct span *rest)
 	const char *at = a.len == 0 ? NULL : memchr(a.data, sep, a.len);
 	if (at == NULL) {
 		*head = a;
-		*rest = (struct span){a.data + a.len, 0};
+		*rest = span_skip(a, a.len);
 		return false;
 	}
 	size_t n = (size_t)(at - a.data);

@@ -51,7 +51,8 @@ static inline bool span_starts(struct span a, const char *prefix)
 
 static inline struct span span_skip(struct span a, size_t n)
 {
-	return n >= a.len ? (struct span){a.data + a.len, 0} : (struct span){a.data + n, a.len - n};
+	size_t skip = n < a.len ? n : a.len;
+	return skip == 0 ? a : (struct span){a.data + skip, a.len - skip}; // an empty span's data may be NULL
 }
 
 static inline struct span span_head(struct span a, size_t n)
