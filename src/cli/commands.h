@@ -13,7 +13,6 @@
 	X(init) \
 	X(up) \
 	X(run) \
-	X(recorder) \
 	X(audit_verify) \
 	X(audit_show) \
 	X(doctor) \
