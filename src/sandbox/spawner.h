@@ -16,6 +16,7 @@ struct spawner_opts {
 	const char *data_dir; // a session's files are kept in data_dir/worker/sessions/SESSION
 	const char *root;     // "host-usr", or a directory
 	struct config_limits limits;
+	bool no_cgroup; // leaves limits that need a cgroup alone (a single command, a measurement)
 	// NULL, or the one directory that is every session's /workspace instead of the one in data_dir (`sandbox run
 	// --workspace`).
 	const char *workspace;

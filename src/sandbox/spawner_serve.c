@@ -57,7 +57,9 @@ static struct result prepare(const struct spawner_opts *o, struct boxes *b, stru
 	char sessions[4200];
 	snprintf(sessions, sizeof(sessions), "%s/worker/sessions", o->data_dir);
 	TRY(file_mkdirs(sessions, 0700, e));
-	cgroup_find(&o->limits, &b->cgroup);
+	b->cgroup = (struct cgroup){.dirs = {-1, -1, -1}};
+	if (!o->no_cgroup)
+		cgroup_find(&o->limits, &b->cgroup);
 	kernel_landlock(&landlock);
 	TRY(kernel_image(image_init, (size_t)(image_init_end - image_init), sessions, &b->image, &b->memfd, e));
 	TRY(idspace_enter(&b->ids, e));
