@@ -22,8 +22,7 @@
 
 #define ROUNDS 200
 #define WARM_UP 10
-#define NAMESPACES \
-	(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
+#define NAMESPACES (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 struct bench {
 	char dir[64], program[80], workspace[80];
@@ -63,7 +62,7 @@ static void created(void *arg, struct provider_sandbox *sb, bool found, const st
 		return;
 	}
 	struct provider_exec_opts opts = {
-		.argv = argv, .program_fd = b->image, .env = env, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
+	        .argv = argv, .program_fd = b->image, .env = env, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1};
 	b->p->ops->exec(b->p, sb, &opts, exited, b);
 }
 
@@ -109,13 +108,60 @@ static int run_floor(void *arg)
 static int run_bwrap(void *arg)
 {
 	const struct bench *b = arg;
-	const char *argv[] = {"bwrap",     "--unshare-all", "--unshare-user", "--uid",     "1000",       "--gid",     "1000",       "--die-with-parent",
-	                      "--new-session", "--clearenv",  "--ro-bind",  "/usr",      "/usr",       "--symlink", "usr/bin",    "/bin",
-	                      "--symlink", "usr/sbin",      "/sbin",      "--symlink", "usr/lib",    "/lib",      "--symlink",  "usr/lib64",
-	                      "/lib64",    "--ro-bind",     "/etc/ssl",   "/etc/ssl",  "--ro-bind",  "/etc/alternatives", "/etc/alternatives", "--ro-bind",
-	                      "/etc/passwd", "/etc/passwd", "--proc",     "/proc",     "--dev",      "/dev",      "--tmpfs",    "/tmp",
-	                      "--dir",     "/run",          "--bind",     b->workspace, "/workspace", "--ro-bind", b->program,   "/noop",
-	                      "--chdir",   "/workspace",    "--cap-drop", "ALL",       "/noop",      NULL};
+	const char *argv[] = {"bwrap",
+	                      "--unshare-all",
+	                      "--unshare-user",
+	                      "--uid",
+	                      "1000",
+	                      "--gid",
+	                      "1000",
+	                      "--die-with-parent",
+	                      "--new-session",
+	                      "--clearenv",
+	                      "--ro-bind",
+	                      "/usr",
+	                      "/usr",
+	                      "--symlink",
+	                      "usr/bin",
+	                      "/bin",
+	                      "--symlink",
+	                      "usr/sbin",
+	                      "/sbin",
+	                      "--symlink",
+	                      "usr/lib",
+	                      "/lib",
+	                      "--symlink",
+	                      "usr/lib64",
+	                      "/lib64",
+	                      "--ro-bind",
+	                      "/etc/ssl",
+	                      "/etc/ssl",
+	                      "--ro-bind",
+	                      "/etc/alternatives",
+	                      "/etc/alternatives",
+	                      "--ro-bind",
+	                      "/etc/passwd",
+	                      "/etc/passwd",
+	                      "--proc",
+	                      "/proc",
+	                      "--dev",
+	                      "/dev",
+	                      "--tmpfs",
+	                      "/tmp",
+	                      "--dir",
+	                      "/run",
+	                      "--bind",
+	                      b->workspace,
+	                      "/workspace",
+	                      "--ro-bind",
+	                      b->program,
+	                      "/noop",
+	                      "--chdir",
+	                      "/workspace",
+	                      "--cap-drop",
+	                      "ALL",
+	                      "/noop",
+	                      NULL};
 	execv("/usr/bin/bwrap", (char *const *)argv);
 	_exit(127);
 }
@@ -146,8 +192,10 @@ static struct result setup(struct bench *b, struct err *e)
 	TRY(file_mkdirs(b->workspace, 0755, e));
 	TRY(kernel_image(image.data, image.len, b->dir, &b->image, &memfd, e));
 	// Without cgroup limits: bubblewrap sets none. What they cost is a figure of its own.
-	struct spawner_opts opts = {
-		.data_dir = b->dir, .root = "host-usr", .no_cgroup = getenv("BENCH_CGROUP") == NULL, .limits = {.processes = 64, .files = 256}};
+	struct spawner_opts opts = {.data_dir = b->dir,
+	                            .root = "host-usr",
+	                            .no_cgroup = getenv("BENCH_CGROUP") == NULL,
+	                            .limits = {.processes = 64, .files = 256}};
 	TRY(spawner_start(&opts, &b->spawner, e));
 	TRY(spawner_connect(&b->spawner, &fd, e));
 	TRY(loop_new(&b->loop, e));
@@ -165,7 +213,8 @@ int main(void)
 		return 0;
 	}
 	for (int i = -WARM_UP; i < ROUNDS && !b.failed; i++) {
-		double r[3] = {ours(&b, i + WARM_UP), bwrap ? spawned(run_bwrap, &b, 0) : 0, spawned(run_floor, &b, NAMESPACES)};
+		double r[3] = {ours(&b, i + WARM_UP), bwrap ? spawned(run_bwrap, &b, 0) : 0,
+		               spawned(run_floor, &b, NAMESPACES)};
 		for (int k = 0; k < 3 && i >= 0; k++)
 			t[k][i] = r[k];
 		if (r[1] < 0 || r[2] < 0) {
@@ -183,7 +232,8 @@ int main(void)
 	printf("{\"name\": \"sandbox.create\", \"unit\": \"ms\", \"ours\": %.3f, \"peers\": {", median(t[0], ROUNDS));
 	if (bwrap)
 		printf("\"bubblewrap\": %.3f, ", median(t[1], ROUNDS));
-	printf("\"clone floor\": %.3f}, \"note\": \"create to first command's end, static no-op, median of %d, alternating\"}\n",
+	printf("\"clone floor\": %.3f}, \"note\": \"create to first command's end, static no-op, median of %d, "
+	       "alternating\"}\n",
 	       median(t[2], ROUNDS), ROUNDS);
 	return 0;
 }

@@ -141,13 +141,15 @@ static struct result launch(struct box *x, struct session *files, struct err *e)
 	AUTO_FD int workspace = -1;
 	AUTO_FD int pts = -1;
 	bool ranged = b->ids.count > 0;
-	if (ranged && (files->tools_id == 0 || files->tools_id > b->ids.count)) {
+	if (b->has_workspace) {
+		files->tools_id = b->workspace.tools_id;
+	} else if (ranged && (files->tools_id == 0 || files->tools_id > b->ids.count)) {
 		TRY(pick_id(b, &files->tools_id, e));
 		TRY(session_own(b->sessions, x->session, files->tools_id, e));
 	}
 	x->tools_id = files->tools_id;
 	snprintf(path, sizeof(path), "/sessions/%s/workspace", x->session);
-	TRY(stage_clone(path, &workspace, e));
+	TRY(stage_clone(b->has_workspace ? "/given" : path, &workspace, e));
 	TRY(stage_pts(&pts, e));
 	struct sandbox_opts opts = {.session = x->session,
 	                            .image = b->image,

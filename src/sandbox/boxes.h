@@ -7,6 +7,7 @@
 #include "sandbox/cgroup.h"
 #include "sandbox/idspace.h"
 #include "sandbox/stage.h"
+#include "sandbox/workspace.h"
 
 struct box;
 struct client;
@@ -15,6 +16,8 @@ struct boxes {
 	struct loop *loop;
 	struct idspace ids;
 	struct stage stage;
+	bool has_workspace; // of `sandbox run --workspace`
+	struct workspace workspace;
 	struct cgroup cgroup;
 	struct buf plan;
 	int image; // the init

@@ -139,10 +139,10 @@ static void devices(struct draft *d, const struct plan_opts *o)
 
 // What the kernel says in /proc about the machine and its other users. Most of it only root can read; that is the first
 // fence, this the second.
-static const char *const masked[] = {"acpi",      "asound",     "bus",          "cmdline",       "driver",     "fs",
-                                     "interrupts", "irq",        "kallsyms",     "kcore",         "key-users",  "keys",
-                                     "kmsg",      "latency_stats", "modules",    "sched_debug",   "scsi",       "slabinfo",
-                                     "sysrq-trigger", "timer_list", "timer_stats", "vmallocinfo"};
+static const char *const masked[] = {"acpi",          "asound",        "bus",         "cmdline",     "driver",    "fs",
+                                     "interrupts",    "irq",           "kallsyms",    "kcore",       "key-users", "keys",
+                                     "kmsg",          "latency_stats", "modules",     "sched_debug", "scsi",      "slabinfo",
+                                     "sysrq-trigger", "timer_list",    "timer_stats", "vmallocinfo"};
 
 static void sysctl(struct draft *d, const char *name, unsigned value)
 {

@@ -144,6 +144,18 @@ static scmp_filter_ctx tools_arguments(uint32_t arch)
 			rule_masked(f, REFUSED, "clone", 0, bit, bit);
 		rule_masked(f, REFUSED, "unshare", 0, bit, bit);
 	}
+	// No setuid files: in a directory that is shared with the host they would be its owner's, there.
+	static const struct {
+		const char *name;
+		unsigned mode;
+	} modes[] = {{"chmod", 1}, {"fchmod", 1}, {"fchmodat", 2}, {"creat", 1}, {"mknod", 1}, {"mknodat", 2}};
+	for (unsigned i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+		rule_masked(f, REFUSED, modes[i].name, modes[i].mode, S_ISUID, S_ISUID);
+	for (unsigned at = 0; at < 2; at++) {
+		struct scmp_arg_cmp create[] = {SCMP_CMP(1 + at, SCMP_CMP_MASKED_EQ, O_CREAT, O_CREAT),
+		                                SCMP_CMP(2 + at, SCMP_CMP_MASKED_EQ, S_ISUID, S_ISUID)};
+		rule(f, REFUSED, at ? "openat" : "open", 2, create);
+	}
 	static const char *const mknods[] = {"mknod", "mknodat"};
 	for (unsigned i = 0; i < 2; i++) {
 		rule_masked(f, REFUSED, mknods[i], 1 + i, S_IFMT, S_IFCHR);

@@ -9,16 +9,16 @@
 // programs fall back (clone3, io_uring, and all that is newer than this list).
 static const char *const lists_tools_allowed[] = {
         // files
-        "read", "write", "open", "openat", "openat2", "close", "close_range", "stat", "fstat", "lstat", "newfstatat", "statx",
-        "statfs", "fstatfs", "lseek", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2",
-        "access", "faccessat", "faccessat2", "pipe", "pipe2", "dup", "dup2", "dup3", "fcntl", "flock", "fsync", "fdatasync",
-        "syncfs", "sync", "sync_file_range", "truncate", "ftruncate", "fallocate", "fadvise64", "readahead", "getdents",
-        "getdents64", "getcwd", "chdir", "fchdir", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "creat",
-        "link", "linkat", "unlink", "unlinkat", "symlink", "symlinkat", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat",
-        "chown", "fchown", "lchown", "fchownat", "umask", "utime", "utimes", "futimesat", "utimensat", "mknod", "mknodat",
-        "getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr", "setxattr", "lsetxattr", "fsetxattr",
-        "removexattr", "lremovexattr", "fremovexattr", "sendfile", "splice", "tee", "vmsplice", "copy_file_range", "ioctl",
-        "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "memfd_create", "name_to_handle_at",
+        "read", "write", "open", "openat", "close", "close_range", "stat", "fstat", "lstat", "newfstatat", "statx", "statfs",
+        "fstatfs", "lseek", "pread64", "pwrite64", "readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2", "access",
+        "faccessat", "faccessat2", "pipe", "pipe2", "dup", "dup2", "dup3", "fcntl", "flock", "fsync", "fdatasync", "syncfs",
+        "sync", "sync_file_range", "truncate", "ftruncate", "fallocate", "fadvise64", "readahead", "getdents", "getdents64",
+        "getcwd", "chdir", "fchdir", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir", "creat", "link", "linkat",
+        "unlink", "unlinkat", "symlink", "symlinkat", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat", "chown",
+        "fchown", "lchown", "fchownat", "umask", "utime", "utimes", "futimesat", "utimensat", "mknod", "mknodat", "getxattr",
+        "lgetxattr", "fgetxattr", "listxattr", "llistxattr", "flistxattr", "setxattr", "lsetxattr", "fsetxattr", "removexattr",
+        "lremovexattr", "fremovexattr", "sendfile", "splice", "tee", "vmsplice", "copy_file_range", "ioctl", "inotify_init",
+        "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "memfd_create", "name_to_handle_at",
         // waiting
         "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
         "epoll_pwait2", "eventfd", "eventfd2", "signalfd", "signalfd4", "timerfd_create", "timerfd_settime", "timerfd_gettime",

@@ -62,8 +62,15 @@ static struct result prepare(const struct spawner_opts *o, struct boxes *b, stru
 		cgroup_find(&o->limits, &b->cgroup);
 	kernel_landlock(&landlock);
 	TRY(kernel_image(image_init, (size_t)(image_init_end - image_init), sessions, &b->image, &b->memfd, e));
+	b->has_workspace = o->workspace != NULL;
+	b->workspace.mount_fd = -1;
+	idspace_find(&b->ids);
+	if (b->has_workspace)
+		TRY(workspace_open(o->workspace, &b->ids, &b->workspace, e));
 	TRY(idspace_enter(&b->ids, e));
-	TRY(stage_build(o->root, sessions, &b->stage, e));
+	TRY(stage_build(o->root, sessions, o->workspace, b->workspace.mount_fd, &b->stage, e));
+	if (b->workspace.adopt && chown("/given", b->workspace.tools_id, b->workspace.tools_id) != 0)
+		return err_sys(e, "%s: give it to the sandbox", o->workspace);
 	b->sessions = open("/sessions", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->sessions < 0)
 		return err_sys(e, "%s", sessions);

@@ -196,11 +196,18 @@ static struct result enter(struct err *e)
 	return OK;
 }
 
-struct result stage_build(const char *root, const char *sessions, struct stage *out, struct err *e)
+struct result stage_build(const char *root, const char *sessions, const char *given, int given_fd, struct stage *out,
+                          struct err *e)
 {
 	*out = (struct stage){.from = ""};
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return err_sys(e, "make all mounts private");
+	AUTO_FD int own = -1; // a mount of ours can be cloned in this namespace only
+	if (given != NULL && given_fd < 0) {
+		own = open_tree(AT_FDCWD, given, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (own < 0)
+			return err_sys(e, "%s: clone the mount", given);
+	}
 	AUTO_FD int store = open_tree(AT_FDCWD, sessions, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (store < 0)
 		return err_sys(e, "%s: clone the mount", sessions);
@@ -209,13 +216,15 @@ struct result stage_build(const char *root, const char *sessions, struct stage *
 	if (mount("tmpfs", sessions, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") != 0 || chdir(sessions) != 0)
 		return err_sys(e, "tmpfs for the stage");
 	umask(022);
-	static const char *const dirs[] = {"proc", "sessions", "new"};
+	static const char *const dirs[] = {"proc", "sessions", "given", "new"};
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		TRY(make_dir(dirs[i], e));
 	TRY(dev_build(e));
 	TRY(bind("/proc", "proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e));
 	TRY(strcmp(root, "host-usr") == 0 ? host_build(out, e) : directory_build(out, root, e));
 	TRY(attach(store, "sessions", e));
+	if (given != NULL)
+		TRY(attach(given_fd >= 0 ? given_fd : own, "given", e));
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 	if (mount_setattr(AT_FDCWD, ".", 0, &attr, sizeof(attr)) != 0)
 		return err_sys(e, "make the stage read-only");

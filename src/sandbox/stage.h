@@ -4,6 +4,7 @@
 //	/usr  /etc  /dev  /proc   what the sandbox's own root is bound from; read-only but for /proc
 //	/root                     instead of /usr and /etc, where the root is a directory
 //	/sessions                 data_dir/worker/sessions, which only the spawner's uid can enter
+//	/given                    the one directory of `sandbox run --workspace`, else empty
 //	/new                      where a sandbox puts its root together
 #ifndef SALLYPORT_SANDBOX_STAGE_H
 #define SALLYPORT_SANDBOX_STAGE_H
@@ -28,12 +29,12 @@ struct stage {
 	const char *from; // "" or "/root": what stands before an entry's name on the stage
 	struct stage_entry entries[STAGE_ENTRIES_MAX];
 	unsigned n_entries;
-	bool workspace; // /sessions is the one workspace of `sandbox run --workspace`
 };
 
 // In the new mount namespace (idspace_enter): builds the stage and makes it the root; afterwards no host path exists for this
-// process. `sessions` is a directory.
-MUST_USE struct result stage_build(const char *root, const char *sessions, struct stage *out, struct err *e);
+// process. `sessions` is a directory; `given` a workspace's path or NULL, with `given_fd` its mount or -1.
+MUST_USE struct result stage_build(const char *root, const char *sessions, const char *given, int given_fd, struct stage *out,
+                                   struct err *e);
 
 // A detached, private copy of the mount at `path` on the stage, with nosuid and nodev.
 MUST_USE struct result stage_clone(const char *path, int *mount_fd, struct err *e);
