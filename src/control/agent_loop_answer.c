@@ -57,12 +57,12 @@ static void set_permission(json_t *event, enum model_policy policy)
 }
 
 // Closes a call before anybody could run it. As a worker's result, since official workers count only that as an answer.
-static void close_call(json_t *events, bool custom, const char *id, const char *why)
+static void close_call(json_t *results, bool custom, const char *id, const char *why)
 {
-	json_array_append_new(events, json_pack("{s:s, s:s, s:b, s:[{s:s, s:o}]}", "type",
-	                                        custom ? "user.custom_tool_result" : "user.tool_result",
-	                                        custom ? "custom_tool_use_id" : "tool_use_id", id, "is_error", 1, "content",
-	                                        "type", "text", "text", json_string_lossy(span_of(why))));
+	json_array_append_new(results, json_pack("{s:s, s:s, s:b, s:[{s:s, s:o}]}", "type",
+	                                         custom ? "user.custom_tool_result" : "user.tool_result",
+	                                         custom ? "custom_tool_use_id" : "tool_use_id", id, "is_error", 1, "content",
+	                                         "type", "text", "text", json_string_lossy(span_of(why))));
 }
 
 // Why a call can't be made, for the model: a heap string; NULL when it can.
@@ -79,7 +79,7 @@ static char *refusal(enum model_tool tool, const json_t *block)
 	return NULL;
 }
 
-static void add_call(json_t *events, const json_t *tools, const json_t *block, const char *id)
+static void add_call(json_t *events, json_t *results, const json_t *tools, const json_t *block, const char *id)
 {
 	struct span name = json_span(json_object_get(block, "name"));
 	enum model_policy policy;
@@ -94,7 +94,7 @@ static void add_call(json_t *events, const json_t *tools, const json_t *block, c
 		set_permission(event, policy);
 	json_array_append_new(events, event);
 	if (why != NULL)
-		close_call(events, custom, id, why);
+		close_call(results, custom, id, why);
 }
 
 static json_t *refusal_details(const json_t *sent)
@@ -125,6 +125,8 @@ void agent_loop_answer(const json_t *agent, const struct model_answer *answer, s
 	bool refused = span_is(reason, "refusal"), calls = false;
 	size_t i;
 	json_t *block;
+	// Results come behind the whole answer: what the model said is one message, and they belong to the next.
+	json_t *AUTO_JSON results = json_array();
 	*out = (struct agent_loop_outcome){.events = json_array()};
 	json_array_foreach (answer->content, i, block) {
 		struct span type = json_span(json_object_get(block, "type"));
@@ -135,9 +137,10 @@ void agent_loop_answer(const json_t *agent, const struct model_answer *answer, s
 		else if (!span_is(type, "tool_use"))
 			add_thinking(out->events, block, ids->of_block[i]);
 		else if (!refused) // what a refused answer had begun is not carried out
-			add_call(out->events, json_object_get(agent, "tools"), block, ids->of_block[i]);
+			add_call(out->events, results, json_object_get(agent, "tools"), block, ids->of_block[i]);
 		calls |= span_is(type, "tool_use") && !refused;
 	}
+	json_array_extend(out->events, results);
 	if (calls)
 		return;
 	out->stop_reason = refused ? "refusal" : "end_turn";

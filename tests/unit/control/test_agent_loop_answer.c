@@ -59,10 +59,8 @@ static void becomes(const char *content, const char *reason, const char *stop_re
 	"{\"type\":\"agent.tool_use\",\"name\":\"" name       \
 	"\",\"input\":{},\"evaluated_permission\":\"allow\"," \
 	"\"evaluation\":{\"type\":\"always_allow\"}}\n"
-#define DENIED(name, why)                                      \
-	"{\"type\":\"agent.tool_use\",\"name\":\"" name        \
-	"\",\"input\":{},\"evaluated_permission\":\"deny\"}\n" \
-	"{\"type\":\"user.tool_result\",\"is_error\":true,\"content\":[" TEXT(why) "]}\n"
+#define DENIED(name) "{\"type\":\"agent.tool_use\",\"name\":\"" name "\",\"input\":{},\"evaluated_permission\":\"deny\"}\n"
+#define CLOSED(why) "{\"type\":\"user.tool_result\",\"is_error\":true,\"content\":[" TEXT(why) "]}\n"
 
 static void texts_in_a_row_are_one_message(void **state)
 {
@@ -94,9 +92,10 @@ static void calls_are_judged(void **state)
 	becomes("[" CALL("own", "") "]", "tool_use", NULL,
 	        "{\"type\":\"agent.custom_tool_use\",\"name\":\"own\",\"input\":{}}\n");
 	becomes("[" CALL("nope", "") "," CALL("edit", "") "]", "tool_use", NULL,
-	        DENIED("nope", "There is no tool named nope.") DENIED("edit", "The tool edit is turned off for this agent."));
+	        DENIED("nope") DENIED("edit") CLOSED("There is no tool named nope.")
+	                CLOSED("The tool edit is turned off for this agent."));
 	becomes("[" CALL("bash", ",\"broken\":true") "]", "max_tokens", NULL,
-	        DENIED("bash", "The input of this call of bash was cut off or is no JSON object. It was not run."));
+	        DENIED("bash") CLOSED("The input of this call of bash was cut off or is no JSON object. It was not run."));
 }
 
 static void other_ends(void **state)
