@@ -16,6 +16,8 @@
 	X(audit_verify) \
 	X(audit_show) \
 	X(doctor) \
+	X(worker) \
+	X(worker_poller) \
 	X(sandbox_run) \
 	X(control) \
 	X(recorder) \
