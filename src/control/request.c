@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/protocol.h"
 
 static void client_gone(void *arg)
 {
@@ -40,8 +41,10 @@ void request_free(struct request *r)
 static void answer(struct request *r, int status, const char *extra, struct span body)
 {
 	if (r->x != NULL) {
-		char fields[128];
-		snprintf(fields, sizeof(fields), "request-id: %s\r\n%s", r->id, extra);
+		const char *calls = r->calls, *name = calls == NULL ? "" : PROTOCOL_CALLS_FIELD ": ";
+		char fields[192];
+		snprintf(fields, sizeof(fields), "request-id: %s\r\n%s%s%s%s", r->id, extra, name, calls == NULL ? "" : calls,
+		         calls == NULL ? "" : "\r\n");
 		http_exchange_answer(r->x, &(struct http_answer){status, "application/json", fields}, body);
 		r->x = NULL;
 	}

@@ -28,6 +28,7 @@ struct request {
 	struct request_param query[REQUEST_QUERY_MAX];
 	size_t n_query;
 	json_t *body;   // the object sent, NULL when the route takes none
+	const char *calls; // static: the value of PROTOCOL_CALLS_FIELD on the answer, or NULL
 	void (*gone)(void *arg); // told when the client goes away; the owner frees the request then or later
 	void *gone_arg;
 };

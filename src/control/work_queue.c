@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/protocol.h"
 #include "control/work_clock.h"
 #include "control/work_lease.h"
 
@@ -285,11 +286,22 @@ size_t work_queue_workers(struct work_queue *q, const char *environment)
 	return n;
 }
 
+// How the environment's calls are delivered. Only the configuration makes one at-least-once.
+static const char *delivery(const struct config_control *cfg, const char *environment)
+{
+	for (size_t i = 0; i < cfg->n_environments; i++) {
+		if (strcmp(cfg->environments[i].id, environment) == 0 && cfg->environments[i].at_least_once)
+			return PROTOCOL_CALLS_AT_LEAST_ONCE;
+	}
+	return PROTOCOL_CALLS_AT_MOST_ONCE;
+}
+
 void work_queue_poll(struct work_queue *q, struct request *r, const char *environment, int64_t block_ms, int64_t reclaim_ms)
 {
 	struct queue *one = find(q, environment, false);
 	uint64_t deadline = block_ms == 0 ? 0 : clock_mono_ms() + (uint64_t)block_ms;
 	AUTO_FREE char *worker = request_header(r, "anthropic-worker-id", 256);
+	r->calls = delivery(&q->c->cfg->control, environment);
 	if (one != NULL && worker != NULL)
 		see_worker(one, worker);
 	if (one == NULL || one->queued > 0)
