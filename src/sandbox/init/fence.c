@@ -119,9 +119,9 @@ static long seccomp_enter(void)
 	                           (struct sock_filter *)seccomp_tools_calls};
 	struct sock_fprog arguments = {sizeof(seccomp_tools_arguments) / sizeof(seccomp_tools_arguments[0]),
 	                               (struct sock_filter *)seccomp_tools_arguments};
-	long err = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &arguments);
-	if (err >= 0)
-		err = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &calls);
+	long err = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &calls);
+	if (err >= 0) // the later one's errno is what a program sees where both refuse
+		err = sys3(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &arguments);
 	return err;
 }
 

@@ -123,6 +123,7 @@ void init_main(void)
 	uint32_t where = STAGE_PLAN;
 	sys2(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
 	sys2(__NR_prctl, PR_SET_DUMPABLE, 0);
+	sys2(__NR_prctl, PR_SET_NAME, "init");
 	sys0(__NR_setsid);
 	sys1(__NR_umask, 0);
 	long err = sys5(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -2,6 +2,7 @@
 // an earlier one started.
 #include <asm/fcntl.h>
 #include <asm/signal.h>
+#include <linux/prctl.h>
 #include <linux/wait.h>
 
 #include "init.h"
@@ -161,6 +162,7 @@ void nursery_main(const struct plan *p, struct programs *programs)
 	uint32_t stage = 0;
 	sys3(__NR_close_range, INIT_FD_LOCK, ~0u, 0);
 	sys1(__NR_close, INIT_FD_CONTROL);
+	sys2(__NR_prctl, PR_SET_NAME, "nursery");
 	long err = fence_enter(p, &stage);
 	uint64_t chld = 1ul << (SIGCHLD - 1);
 	long signals = sys4(__NR_signalfd4, -1, &chld, 8, O_CLOEXEC);
