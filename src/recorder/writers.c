@@ -63,6 +63,8 @@ static struct result parse(struct writers *ws, struct span text, uint64_t *size,
 	TRY(json_parse_object(text, "writers", &j, e));
 	TRY(json_get_int(j, "", "size", &n, e));
 	TRY(json_get_array(j, "", "writers", &list, e));
+	if (n < 0)
+		return err_set(e, ERR_INVALID, "writers: a negative size");
 	json_array_foreach(list, i, item)
 	{
 		struct span name, last;
@@ -72,7 +74,7 @@ static struct result parse(struct writers *ws, struct span text, uint64_t *size,
 		TRY(json_get_int(item, "writers", "seq", &seq, e));
 		AUTO_FREE char *copy = span_dup(name);
 		struct writer *w = writers_get(ws, copy);
-		if (w == NULL || seq < 1 || n < 0)
+		if (w == NULL || seq < 1)
 			return err_set(e, ERR_INVALID, "writers: out of range");
 		w->seq = (uint64_t)seq;
 		TRY(hash_from_hex(last, &w->last, e));
