@@ -13,7 +13,7 @@
 char *grep_rg_find(const char *workdir);
 void grep_rg(const char *rg, struct span pattern, const char *path, struct answer *a);
 
-// The built-in search. `path` is canonical, or the working directory.
-void grep_walk(struct span pattern, const char *path, uint64_t timeout_ms, struct answer *a);
+// The built-in search. `real` is canonical; `path` is what answers call it.
+void grep_walk(struct span pattern, const char *real, const char *path, uint64_t timeout_ms, struct answer *a);
 
 #endif

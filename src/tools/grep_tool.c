@@ -31,12 +31,17 @@ void grep_tool(const json_t *input, const char *workdir, struct answer *a)
 	AUTO_FREE char *root = js_truthy(path) ? path_confine(path, workdir, a) : path_resolve("/", workdir);
 	if (root == NULL)
 		return;
+	// A path that was given is canonical by now, and must not be resolved a second time: it may have become a link.
+	AUTO_FREE char *real = NULL;
+	int error = js_truthy(path) ? 0 : path_canonical(root, &real);
+	if (error != 0)
+		return path_answer(a, "grep", ".", error);
 	AUTO_BUF struct buf text;
 	buf_init(&text, 2 * TOOLS_INPUT_MAX);
 	js_string(pattern, &text);
 	AUTO_FREE char *rg = grep_rg_find(workdir);
 	if (rg == NULL)
-		grep_walk(buf_span(&text), root, GREP_TIMEOUT_MS, a);
+		grep_walk(buf_span(&text), real == NULL ? root : real, root, GREP_TIMEOUT_MS, a);
 	else if (memchr(text.mem, '\0', buf_len(&text)) != NULL)
 		nul_in_argument(buf_span(&text), a);
 	else

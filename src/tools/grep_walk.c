@@ -207,13 +207,10 @@ static enum go search_directory(struct search *s, int fd, const char *path, unsi
 	return go;
 }
 
-static void search_root(struct search *s, const char *path)
+static void search_root(struct search *s, const char *real, const char *path)
 {
 	const char *leaf;
 	struct stat st;
-	AUTO_FREE char *real = NULL; // the working directory's own path may lead through links
-	if (path_canonical(path, &real) != 0)
-		return;
 	AUTO_FD int parent = path_open_parent(real, &leaf);
 	if (parent < 0 || fstatat(parent, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
@@ -237,7 +234,7 @@ static void conclude(struct search *s, uint64_t timeout_ms)
 		answer_text(s->answer, SPAN_LIT("no matches"));
 }
 
-void grep_walk(struct span pattern, const char *path, uint64_t timeout_ms, struct answer *a)
+void grep_walk(struct span pattern, const char *real, const char *path, uint64_t timeout_ms, struct answer *a)
 {
 	struct err e;
 	struct search s = {.answer = a, .budget = GREP_OUTPUT_UNITS, .remaining = ENTRIES_MAX};
@@ -248,7 +245,7 @@ void grep_walk(struct span pattern, const char *path, uint64_t timeout_ms, struc
 	}
 	s.deadline_ms = clock_mono_ms() + timeout_ms;
 	answer_text(a, (struct span){0});
-	search_root(&s, path);
+	search_root(&s, real, path);
 	conclude(&s, timeout_ms);
 	regex_free(s.regex);
 }
