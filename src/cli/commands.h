@@ -13,6 +13,7 @@
 	X(init) \
 	X(up) \
 	X(run) \
+	X(ps) \
 	X(audit_verify) \
 	X(audit_show) \
 	X(doctor) \

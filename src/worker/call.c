@@ -143,7 +143,9 @@ static void outcome_recorded(void *arg, const struct err *e)
 {
 	struct call *c = arg;
 	c->recording = NULL;
-	if (e != NULL && c->record_tries < RECORD_TRIES && !c->outcome.denied && !c->stopped) {
+	// Only what time can mend is tried again: an earlier process of ours may have recorded another outcome and died.
+	bool mends = e != NULL && (e->kind == ERR_UNREACHABLE || e->kind == ERR_SYSTEM);
+	if (mends && c->record_tries < RECORD_TRIES && !c->outcome.denied && !c->stopped) {
 		c->again = loop_timer_start(c->o.worker->loop, RECORD_AGAIN_MS, record_outcome, c);
 		return;
 	}
