@@ -232,6 +232,7 @@ static void begin(struct http_conn *c, struct http_exchange *x, size_t used)
 	struct span rest = span_skip(buf_span(&c->in), used);
 	x->raw = c->in; // the request's spans point into that memory
 	buf_init(&c->in, c->in.max);
+	c->seen = 0;
 	const struct http1_request *q = &x->request;
 	x->bodiless = span_is(q->method, "HEAD");
 	x->chunked = q->minor == 1;
@@ -251,6 +252,16 @@ static void begin(struct http_conn *c, struct http_exchange *x, size_t used)
 	}
 }
 
+// A head is only parsed again when another line of it is whole, so that one that comes byte by byte costs little. A first line
+// that never ends is judged by the parser.
+static bool worth_parsing(struct http_conn *c)
+{
+	struct span in = buf_span(&c->in), fresh = span_skip(in, c->seen);
+	bool first = c->seen == 0;
+	c->seen = in.len;
+	return first || in.len > HTTP1_HEAD_MAX / 2 || memchr(fresh.data, '\n', fresh.len) != NULL;
+}
+
 // True when the state has moved on.
 static bool run_head(struct http_conn *c)
 {
@@ -261,6 +272,8 @@ static bool run_head(struct http_conn *c)
 			c->broken = true;
 		return false;
 	}
+	if (!worth_parsing(c))
+		return false;
 	struct http_exchange *x = http_exchange_new(c);
 	struct err e;
 	size_t used;
@@ -332,6 +345,18 @@ static bool run_flush(struct http_conn *c)
 	c->state = HTTP_CONN_LINGER;
 	set_deadline(c, LINGER_MS);
 	return false;
+}
+
+void http_conn_answered(struct http_conn *c)
+{
+	c->x = NULL;
+	c->state = HTTP_CONN_FLUSH;
+	if (c->running)
+		return;
+	if (c->broken || c->close_after || buf_len(&c->in) > 0)
+		http_conn_run_soon(c);
+	else
+		run_flush(c); // most often all is sent and nothing waits: no turn of its own is needed
 }
 
 void http_conn_run(struct http_conn *c)

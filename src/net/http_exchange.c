@@ -169,11 +169,8 @@ static void finish(struct http_exchange *x)
 {
 	struct http_conn *c = x->conn;
 	http_exchange_free(x);
-	if (c == NULL)
-		return;
-	c->x = NULL;
-	c->state = HTTP_CONN_FLUSH;
-	http_conn_run_soon(c);
+	if (c != NULL)
+		http_conn_answered(c);
 }
 
 void http_exchange_answer(struct http_exchange *x, const struct http_answer *a, struct span body)

@@ -62,6 +62,7 @@ struct http_conn {
 	struct loop_timer *timer;
 	uint64_t timer_ms;    // when `timer` fires
 	uint64_t deadline_ms; // 0: none. The timer may fire earlier, and is then set anew.
+	size_t seen;          // bytes of `in` in which the parser found no whole head
 	size_t drained;       // bytes thrown away in LINGER
 	struct http_exchange *x;
 	struct buf in, out;
@@ -90,6 +91,8 @@ void http_conn_start(struct http_server *s, int fd, const union http_address *pe
 // Does whatever the connection's state and buffers allow.
 void http_conn_run(struct http_conn *c);
 void http_conn_run_soon(struct http_conn *c);
+// The exchange has ended: goes on to the next request, never from inside this call.
+void http_conn_answered(struct http_conn *c);
 void http_conn_close(struct http_conn *c); // tells the exchange
 bool http_conn_is_idle(const struct http_conn *c);
 // Sends or queues; a failure marks the connection broken.
