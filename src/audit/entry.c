@@ -1,5 +1,7 @@
 #include "audit/entry.h"
 
+#include <sys/utsname.h>
+
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -105,7 +107,9 @@ static void set_class_members(json_t *o, const struct audit_entry *a, const stru
 {
 	if (class_uid == 1008) {
 		json_t *device = json_object();
+		struct utsname host;
 		set_int(device, "type_id", 1); // a server
+		set_str(device, "hostname", uname(&host) == 0 ? host.nodename : "unknown");
 		json_object_set_new(o, "device", device);
 		set_str(o, "log_name", "sallyport-audit");
 		return;
