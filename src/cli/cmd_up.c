@@ -65,7 +65,7 @@ static void announce_json(struct up *u, double seconds)
 		json_object_set_new(out, "environment", json_string(u->config->worker.environment));
 	json_object_set(out, "roles", u->lines);
 	add_key_files(u, out);
-	json_object_set_new(out, "seconds", json_real((double)(long)(seconds * 1000) / 1000));
+	json_object_set_new(out, "ready_ms", json_integer((json_int_t)(seconds * 1000)));
 	AUTO_FREE char *text = json_text(out, NULL);
 	puts(text);
 }
@@ -163,7 +163,7 @@ static void role_ready(void *arg, const char *role, const json_t *line)
 {
 	struct up *u = arg;
 	json_object_set(u->lines, role, (json_t *)line);
-	log_debug("up.ready", "role=%s pid=%d", role, (int)supervisor_pid(u->roles, role));
+	log_info("up.role", "role=%s pid=%d", role, (int)supervisor_pid(u->roles, role));
 	if (strcmp(role, "control") != 0)
 		return;
 	struct span address = json_span(json_object_get(line, "address"));

@@ -19,7 +19,7 @@
 #define ARGS_MAX 32
 #define READY_LINE_MAX 4096
 #define STOP_PATIENCE_MS 30000
-#define BACKOFF_FIRST_MS 100
+#define BACKOFF_FIRST_MS 20
 #define BACKOFF_MAX_MS 5000
 #define STEADY_MS 10000 // a role that ran this long starts its backoff anew
 
