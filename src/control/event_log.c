@@ -162,7 +162,7 @@ void event_log_turn_begin(struct event_log *log, const char *session,
 	((struct turn *)op->arg)->begun = done;
 	op->published = begin_published;
 	op->refused = begin_refused;
-	op_note(op, AUDIT_ADMIN, "model.request", session, "turn");
+	op_note(op, AUDIT_ADMIN, "turn.begin", session, "");
 	op_submit(op);
 }
 
@@ -245,7 +245,7 @@ void event_log_turn_end(struct event_log *log, const char *session, const struct
 	stream_hub_worker_epoch(log->c->hub, session, t->worker_epoch);
 	op->published = end_published;
 	op->refused = end_refused;
-	struct record_note *n = op_note(op, AUDIT_ADMIN, te->is_error ? "model.failed" : "model.answer", session, te->span_id);
+	struct record_note *n = op_note(op, AUDIT_ADMIN, te->is_error ? "turn.fail" : "turn.end", session, te->span_id);
 	if (te->events != NULL) {
 		AUTO_FREE char *text = json_text(te->events, NULL);
 		record_note_set(&n->result, span_of(text));

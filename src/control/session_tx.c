@@ -217,7 +217,7 @@ struct result session_tx_idle(struct session_tx *s, json_t *stop_reason, json_t 
 {
 	AUTO_JSON json_t *ev = json_pack("{s:s, s:o, s:o}", "type", "session.status_idle", "stop_reason", stop_reason, "stop_details",
 	                                 stop_details == NULL ? json_null() : json_incref(stop_details));
-	if (s->usage_due)
+	if (s->usage_due || s->status != SESSION_IDLE)
 		TRY(append_usage(s, e));
 	TRY(session_tx_status(s, SESSION_IDLE, e));
 	return session_tx_append(s, ev, NULL, true, NULL, e);

@@ -140,3 +140,34 @@ def test_no_endpoint_at_all_is_given_up_and_named(instance):
     s = given_up(instance, "go", "model_request_failed_error", 1)
     error = next(e for e in s.events() if e["type"] == "session.error")
     assert 'no endpoint is configured for the model "test"' in error["error"]["message"]
+
+
+def test_an_interrupt_ends_the_wait_for_another_try(instance):
+    start(instance, {"go": "{ do: status, status: 529, retry_after: 200 }"})
+    s = Session(instance)
+    stream = s.stream()
+    s.say("go")
+    stream.wait(lambda e: e["type"] == "session.status_rescheduled", "rescheduled")
+    assert s.get()["status"] == "rescheduling"
+    s.send({"type": "user.interrupt"})
+    s.wait_idle("end_turn")
+    s.say("again")
+    s.wait_idle("requires_action", 2)
+    stream.close()
+    check_order(s.events())
+
+
+def test_input_that_arrives_during_the_wait_is_in_the_next_try(instance):
+    start(instance, {"go": "{ do: status, status: 429, retry_after: 2 }"})
+    s = Session(instance)
+    stream = s.stream()
+    s.say("go")
+    stream.wait(lambda e: e["type"] == "session.status_rescheduled", "rescheduled")
+    s.say("more")
+    s.wait_idle("requires_action")
+    stream.close()
+    events = s.events()
+    check_order(events)
+    starts = [i for i, e in enumerate(events) if e["type"] == "span.model_request_start"]
+    messages = [i for i, e in enumerate(events) if e["type"] == "user.message"]
+    assert len(starts) == 2 and messages[0] < starts[0] < messages[1] < starts[1]

@@ -1,0 +1,134 @@
+"""What control sends to a Messages endpoint: the key and version it takes, the agent's system prompt and tools, and the
+conversation as the API wants it, thinking blocks exactly as they came. Each request stands in the audit log before it leaves, and
+its outcome after it."""
+import http.server
+import json
+import threading
+
+import pytest
+
+from agent_session import TOOLS, Session, check_order, text
+from harness import sallyport
+
+OWN = {"type": "custom", "name": "own", "description": "does it", "input_schema": {"type": "object", "properties": {"q": {}}}}
+THINKING = {"type": "thinking", "thinking": "Hm, é \\ \" </x>", "signature": "c2lnbmF0dXJl+/="}
+REDACTED = {"type": "redacted_thinking", "data": "b3BhcXVl"}
+
+
+def frame(kind, **rest):
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **rest})}\n\n"
+
+
+def stream_of(blocks, stop):
+    out = frame("message_start", message={"id": "msg_1", "usage": {"input_tokens": 5, "output_tokens": 1, "cache_read_input_tokens": 2}})
+    for i, b in enumerate(blocks):
+        if b["type"] == "tool_use":
+            out += frame("content_block_start", index=i, content_block={**b, "input": {}})
+            out += frame("content_block_delta", index=i, delta={"type": "input_json_delta", "partial_json": json.dumps(b["input"])})
+        elif b["type"] == "thinking":
+            out += frame("content_block_start", index=i, content_block={**b, "thinking": "", "signature": ""})
+            out += frame("content_block_delta", index=i, delta={"type": "thinking_delta", "thinking": b["thinking"]})
+            out += frame("content_block_delta", index=i, delta={"type": "signature_delta", "signature": b["signature"]})
+        else:
+            out += frame("content_block_start", index=i, content_block=b)
+        out += frame("content_block_stop", index=i)
+    out += frame("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": 7})
+    return (out + frame("message_stop")).encode()
+
+
+@pytest.fixture
+def model():
+    """A Messages endpoint that answers what the test has put into `answers`, and keeps what it was asked in `asked`."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            self.server.asked.append((self.path, dict(self.headers.items()), body))
+            data = self.server.answers.pop(0)
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.answers = [], []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def start(instance, model, **settings):
+    instance.write_secret("model", "sk-secret-of-the-model")
+    instance.settings["control"]["models"] = [{"name": "claude-*", "url": f"http://127.0.0.1:{model.server_port}/some/base/",
+                                               "key_file": "keys/model", **settings}]
+    instance.start("recorder")
+    instance.start("control")
+
+
+def test_the_request_is_what_the_messages_api_wants(instance, model):
+    start(instance, model, max_tokens=4321)
+    call = {"type": "tool_use", "id": "toolu_1", "name": "bash", "input": {"command": "é \n", "n": [1, {"a": None}]}}
+    own = {"type": "tool_use", "id": "toolu_2", "name": "own", "input": {}}
+    model.answers = [stream_of([THINKING, REDACTED, text("I do.")[0], call, own], "tool_use"),
+                     stream_of(text("Done."), "end_turn"), stream_of(text("Bye."), "end_turn")]
+    s = Session(instance, tools=[*TOOLS, OWN], model="claude-x", system="Be brief.")
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    s.send({"type": "user.message", "content": [*text("look"), image]})
+    a, b = s.wait_idle("requires_action")["stop_reason"]["event_ids"]
+    s.say("meanwhile")
+    s.send({"type": "user.custom_tool_result", "custom_tool_use_id": b, "content": text("own result"), "is_error": True})
+    s.result(a, "bash result")
+    s.wait_idle("end_turn")
+    s.say("and now?")
+    s.wait_idle("end_turn", 4)
+    check_order(s.events())
+
+    path, headers, first = model.asked[0]
+    head = {k.lower(): v for k, v in headers.items()}
+    assert path == "/some/base/v1/messages"
+    assert head["x-api-key"] == "sk-secret-of-the-model" and head["anthropic-version"] == "2023-06-01"
+    assert first["model"] == "claude-x" and first["max_tokens"] == 4321 and first["stream"] is True and first["system"] == "Be brief."
+    assert [t["name"] for t in first["tools"]] == ["bash", "read", "write", "edit", "glob", "grep", "own"]
+    assert first["tools"][-1] == {k: OWN[k] for k in ("name", "description", "input_schema")}
+    assert first["messages"] == [{"role": "user", "content": [*text("look"), image]}]
+    said = {"role": "assistant", "content": [THINKING, REDACTED, text("I do.")[0], {**call, "id": a}, {**own, "id": b}]}
+    told = {"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": b, "content": text("own result"), "is_error": True},
+        {"type": "tool_result", "tool_use_id": a, "content": text("bash result")}, *text("meanwhile")]}
+    assert model.asked[1][2]["messages"] == [*first["messages"], said, told]
+    assert model.asked[2][2]["messages"] == [*first["messages"], said, told, {"role": "assistant", "content": text("Done.")},
+                                             {"role": "user", "content": text("and now?")}]
+    usage = s.get()["usage"]
+    assert usage["input_tokens"] == 15 and usage["output_tokens"] == 21 and usage["cache_read_input_tokens"] == 6
+    assert "sk-secret-of-the-model" not in instance.logs() + json.dumps(s.events())
+
+
+def test_a_configured_id_is_sent_instead_of_the_agents(instance, model):
+    start(instance, model, sends="other-model")
+    model.answers = [stream_of(text("Hi."), "end_turn")]
+    s = Session(instance, model="claude-x")
+    s.say("go")
+    s.wait_idle("end_turn")
+    assert model.asked[0][2]["model"] == "other-model"
+
+
+def test_each_request_is_in_the_audit_log_before_and_after(instance, model):
+    start(instance, model)
+    model.answers = [b"garbage", stream_of(text("Hi."), "end_turn")]
+    s = Session(instance, model="claude-x")
+    s.say("go")
+    s.wait_idle("end_turn")
+    spans = [e["id"] for e in s.events() if e["type"] == "span.model_request_start"]
+    assert len(spans) == 2
+    shown = sallyport("audit", "show", s.id, "--config", instance.config, "--json", check=True).stdout
+    rows = {r["uid"]: r for r in map(json.loads, shown.splitlines())}
+    first, second = (rows[f"{span}.intent"] for span in spans)
+    for row in first, second:
+        assert row["operation"] == "model.request" and row["object"] == "claude-x" and row["index"] < row["outcome_index"]
+        assert row["arguments_bytes"] > 50
+    assert (first["result"], second["result"]) == ("failed", "ok") and "before message_stop" in first["reason"]
+    sallyport("audit", "verify", "--config", instance.config, check=True)
