@@ -117,7 +117,7 @@ void birth_release(struct birth *b)
 	b->stack = NULL;
 }
 
-static struct result write_map(pid_t pid, const char *file, const char *text, struct err *e)
+static struct result write_file(pid_t pid, const char *file, const char *text, struct err *e)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
@@ -136,9 +136,12 @@ struct result birth_map(pid_t pid, bool ranged, uint32_t init_id, uint32_t tools
 	// The map files belong to root unless the memory they speak of is dumpable; an earlier child's change of ids, in the
 	// same memory, made it not.
 	(void)prctl(PR_SET_DUMPABLE, 1);
-	struct result r = write_map(pid, "uid_map", text, e);
+	struct result r = write_file(pid, "uid_map", text, e);
 	if (!failed(r))
-		r = write_map(pid, "gid_map", text, e);
+		r = write_file(pid, "gid_map", text, e);
+	// Where memory runs out, the sandbox's processes end before anybody else's.
+	if (!failed(r))
+		r = write_file(pid, "oom_score_adj", "500", e);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	return r;
 }

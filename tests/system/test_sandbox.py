@@ -190,6 +190,12 @@ def test_a_workspace_can_be_given(workdir):
         for path in (work, work / "given"):
             os.chown(path, 1000, 1000)
     done = bash("cat given && echo made > made && ls -ln given made", options=("--workspace", str(work)))
+    if os.geteuid() != 0 and "without root only an empty directory" in done.stderr:
+        assert done.returncode == 3  # a range of ids, and nobody who may map them on a mount
+        (work / "given").unlink()
+        made = bash("echo made > made; cat made", options=("--workspace", str(work)))
+        assert made.stdout == "made\n"
+        return
     assert done.returncode == 0, done.stderr
     assert (work / "made").read_text() == "made\n"
     assert os.stat(work / "made").st_uid == os.stat(work).st_uid  # it is the owner's, whoever the tools are inside

@@ -282,7 +282,11 @@ def test_kernel_uids_are_its_own():
 
     try:
         wait_until(seen, "the sandbox's sleep is seen from outside")
-        assert any(u not in (0, os.geteuid()) for u in uids), uids
+        if len(maps[0]) <= 3:  # no range of ids: said, and told what it costs
+            lacks = json.loads(sallyport("doctor", "--json").stdout)["lacks"]
+            assert any("share one kernel uid" in lack["costs"] for lack in lacks)
+        else:
+            assert any(u not in (0, os.geteuid()) for u in uids), uids
         assert 0 not in uids - {os.geteuid()}
     finally:
         p.terminate()
@@ -348,6 +352,9 @@ def test_links_in_the_workspace_lead_nowhere(workdir):
     assert (work / "relative").read_text() == "outside"  # from outside they lead somewhere
     done = bash("cat relative absolute shadow ../outside 2>&1 | grep -vc 'No such file'; cd ..; ls outside 2>&1 | grep -c 'No such file'",
                 options=("--workspace", str(work)))
+    if not ROOT and "without root only an empty directory" in done.stderr:
+        done = bash("ln -s ../outside relative; ln -s /etc/shadow shadow; cat relative shadow ../outside 2>&1 | grep -vc 'No such file'; "
+                    "cd ..; ls outside 2>&1 | grep -c 'No such file'")
     assert done.stdout == "0\n1\n", done.stderr
 
 

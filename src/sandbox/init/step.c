@@ -1,14 +1,16 @@
 // One step of the plan each.
 #include <asm/fcntl.h>
 #include <linux/fcntl.h>
-#include <linux/if.h>
 #include <linux/mount.h>
 #include <linux/sockios.h>
-#include <sys/socket.h>
 
 #include "init.h"
 
 #define S_IFREG 0100000
+#define AF_INET 2
+#define SOCK_DGRAM 2
+#define IFF_UP 1
+#define IFF_RUNNING 0x40
 
 static long step_mkdir(const struct plan *p, const struct plan_step *s)
 {
@@ -45,12 +47,16 @@ static long step_pivot(const struct plan *p, const struct plan_step *s)
 
 static long step_loopback(void)
 {
-	struct ifreq request = {.ifr_name = "lo"};
+	struct { // struct ifreq
+		char name[16];
+		short flags;
+		char unused[22];
+	} request = {.name = "lo"};
 	long fd = sys3(__NR_socket, AF_INET, SOCK_DGRAM, 0);
 	if (fd < 0)
 		return fd;
 	long err = sys3(__NR_ioctl, fd, SIOCGIFFLAGS, &request);
-	request.ifr_flags |= IFF_UP | IFF_RUNNING;
+	request.flags |= IFF_UP | IFF_RUNNING;
 	if (err >= 0)
 		err = sys3(__NR_ioctl, fd, SIOCSIFFLAGS, &request);
 	sys1(__NR_close, fd);

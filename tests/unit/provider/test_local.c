@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "provider/local.h"
 #include "sandbox/spawner.h"
+#include "sandbox/wire.h"
 
 static const char *const env_[] = {"PATH=/usr/bin:/bin", "HOME=/home/agent", NULL};
 
@@ -358,6 +359,34 @@ static void ends_with_who_started_the_spawner(void **state)
 	assert_true(is_dead(t, "s1"));
 }
 
+// Whatever comes over the socket, the spawner goes on serving the others.
+static void garbage_on_the_socket_harms_nobody(void **state)
+{
+	struct place *t = *state;
+	create(t, "s1");
+	static char bytes[100 * 1024];
+	unsigned seed = 1;
+	for (int i = 0; i < 300; i++) {
+		int fd;
+		assert_false(failed(spawner_connect(&t->spawner, &fd, &t->err)));
+		for (int k = 0; k < 4; k++) {
+			struct wire_head *h = (struct wire_head *)(void *)bytes;
+			size_t n = rand_r(&seed) % (i % 10 == 0 ? sizeof(bytes) : 300);
+			for (size_t b = 0; b < n; b++)
+				bytes[b] = (char)(rand_r(&seed) % (i % 2 ? 256 : 3));
+			if (n > sizeof(*h) && k > 0) { // a head that is understood, and nonsense behind it
+				h->kind = 1 + rand_r(&seed) % 9;
+				snprintf(h->session, sizeof(h->session), "%s", k == 1 ? "s1" : k == 2 ? "../s1" : "s1");
+				if (h->kind == WIRE_CREATE || h->kind == WIRE_KILL) // those would be obeyed
+					h->session[0] = '/';
+			}
+			(void)send(fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		}
+		close(fd);
+	}
+	assert_string_equal(shell(t, "echo alive"), "alive\n");
+}
+
 static void says_where(void **state)
 {
 	struct place *t = *state;
@@ -380,6 +409,7 @@ int main(void)
 	        CASE(survives_its_own_kill),
 	        CASE(signals_a_program_and_its_group),
 	        CASE(ends_with_who_started_the_spawner),
+	        CASE(garbage_on_the_socket_harms_nobody),
 	        CASE(says_where),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
