@@ -60,6 +60,7 @@ static void start_poller(void *arg, int spawner_fd)
 	const struct launch *l = arg;
 	const char *argv[ARGS_MAX];
 	char spawner[16], key[16], idle[32];
+	const char *lease = cli_value(l->a, "lease");
 	const char *ready = cli_value(l->a, "ready-fd");
 	size_t n = 0;
 	snprintf(spawner, sizeof(spawner), "%d", spawner_fd);
@@ -79,6 +80,10 @@ static void start_poller(void *arg, int spawner_fd)
 	argv[n++] = spawner;
 	argv[n++] = l->key_fd >= 0 ? "--key-fd" : "--environment-key-file";
 	argv[n++] = l->key_fd >= 0 ? key : l->s->key_file;
+	if (lease != NULL) {
+		argv[n++] = "--lease";
+		argv[n++] = lease;
+	}
 	if (ready != NULL) {
 		argv[n++] = "--ready-fd";
 		argv[n++] = ready;

@@ -87,6 +87,7 @@ static struct result run_poller(const struct cli_args *a, const struct worker_se
 	                                 .base_url = s->base_url,
 	                                 .key = buf_str(&key),
 	                                 .max_idle_ms = s->max_idle_ms,
+	                                 .lease_ttl_s = s->lease_ms / 1000,
 	                                 .spawner_fd = spawner_fd,
 	                                 .ready = ready,
 	                                 .arg = &p};

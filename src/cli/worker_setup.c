@@ -17,6 +17,7 @@ const struct cli_option worker_setup_options[] = {
         {"environment-key-file", "FILE", "the file with its key"},
         {"base-url", "URL", "the control plane (or ANTHROPIC_BASE_URL; " HOSTED_URL ")"},
         {"max-idle", "DURATION", "give a session back when it was idle for so long (60s; 0: never)"},
+        {"lease", "DURATION", "ask for leases of so long (5s to 5m): a session of a worker that died waits so long"},
         READY_OPTION,
         {"spawner-fd", "N", "(set by the worker itself)"},
         {"key-fd", "N", "(set by the worker itself)"},
@@ -33,7 +34,7 @@ static const char *first_of(const char *a, const char *b, const char *c, const c
 	return a != NULL ? a : b != NULL ? b : c != NULL ? c : d;
 }
 
-static struct result read_duration(const char *text, uint64_t *ms, struct err *e)
+static struct result read_duration(const char *option, const char *text, uint64_t *ms, struct err *e)
 {
 	static const struct {
 		const char *suffix;
@@ -44,7 +45,7 @@ static struct result read_duration(const char *text, uint64_t *ms, struct err *e
 		digits.len--;
 	struct span unit = span_skip(all, digits.len);
 	uint64_t n;
-	if (failed(span_to_u64(digits, 1000000, "--max-idle", &n, e))) {
+	if (failed(span_to_u64(digits, 1000000, option, &n, e))) {
 		e->kind = ERR_MISUSED;
 		return FAIL;
 	}
@@ -58,7 +59,7 @@ static struct result read_duration(const char *text, uint64_t *ms, struct err *e
 			return OK;
 		}
 	}
-	return err_set(e, ERR_MISUSED, "--max-idle: '%.40s' is no duration\ntype for example 500ms, 60s or 5m", text);
+	return err_set(e, ERR_MISUSED, "%s: '%.40s' is no duration\ntype for example 500ms, 60s or 5m", option, text);
 }
 
 // Where the worker of somebody who has no configuration keeps its own.
@@ -117,6 +118,7 @@ struct result worker_setup_read(struct worker_setup *s, const struct cli_args *a
 	const char *env_id = or_null(getenv("ANTHROPIC_ENVIRONMENT_ID")), *env_url = or_null(getenv("ANTHROPIC_BASE_URL"));
 	const char *env_key = or_null(getenv("ANTHROPIC_ENVIRONMENT_KEY")), *id = cli_value(a, "environment");
 	const char *key_file = cli_value(a, "environment-key-file"), *idle = cli_value(a, "max-idle");
+	const char *lease = cli_value(a, "lease");
 	bool named = cli_value(a, "config") != NULL;
 	*s = (struct worker_setup){0};
 	TRY(load(s, a, (id != NULL || env_id != NULL) && (key_file != NULL || env_key != NULL), e));
@@ -131,7 +133,11 @@ struct result worker_setup_read(struct worker_setup *s, const struct cli_args *a
 	s->key_file = by_environment ? NULL : first_of(key_file, file_key, NULL, NULL);
 	s->max_idle_ms = s->home ? 60000 : w->max_idle_ms;
 	if (idle != NULL)
-		TRY(read_duration(idle, &s->max_idle_ms, e));
+		TRY(read_duration("--max-idle", idle, &s->max_idle_ms, e));
+	if (lease != NULL)
+		TRY(read_duration("--lease", lease, &s->lease_ms, e));
+	if (lease != NULL && (s->lease_ms < 5000 || s->lease_ms > 300000))
+		return err_set(e, ERR_MISUSED, "--lease: %s is not within 5s to 5m", lease);
 	if (s->environment == NULL)
 		return err_set(e, ERR_NOT_FOUND,
 		               "which environment to serve is not said\ngive --environment ID, or worker.environment in %s",

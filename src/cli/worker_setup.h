@@ -9,7 +9,7 @@
 struct worker_setup {
 	struct config *config;
 	const char *environment, *base_url, *key_file; // key_file NULL: ANTHROPIC_ENVIRONMENT_KEY holds the key
-	uint64_t max_idle_ms;
+	uint64_t max_idle_ms, lease_ms;                // lease_ms 0: as long as control likes
 	bool home; // there is no configuration file: one is kept in the user's own state directory
 	char *home_dir;
 };

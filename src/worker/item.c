@@ -225,6 +225,7 @@ static void begin_when_ready(struct item *i)
 	const struct lease_opts lease = {.plane = i->o.worker->plane,
 	                                 .item = i->id,
 	                                 .token = i->token,
+	                                 .ttl_s = i->o.worker->lease_ttl_s,
 	                                 .held = lease_held,
 	                                 .extended = lease_extended,
 	                                 .ended = lease_ended,

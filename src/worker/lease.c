@@ -168,8 +168,10 @@ static void beat(void *arg)
 	char value[3 * VALUE_MAX];
 	l->next = NULL;
 	percent_encode(l->last, value);
-	AUTO_FREE char *path = mem_printf("/v1/environments/%s/work/%s/heartbeat?expected_last_heartbeat=%s",
-	                                  plane_environment(l->o.plane), l->item, value);
+	AUTO_FREE char *ttl =
+	        l->o.ttl_s == 0 ? mem_strdup("") : mem_printf("&desired_ttl_seconds=%llu", (unsigned long long)l->o.ttl_s);
+	AUTO_FREE char *path = mem_printf("/v1/environments/%s/work/%s/heartbeat?expected_last_heartbeat=%s%s",
+	                                  plane_environment(l->o.plane), l->item, value, ttl);
 	const struct plane_request r = {
 	        .method = "POST", .path = path, .token = l->token, .timeout_ms = l->interval_ms, .done = answered, .arg = l};
 	l->sent_ms = clock_mono_ms();

@@ -16,6 +16,7 @@ enum lease_end {
 struct lease_opts {
 	struct plane *plane;
 	const char *item, *token; // copied; token NULL: the environment key
+	uint64_t ttl_s;           // asked of control; 0: what it likes
 	void (*held)(void *arg);  // the first beat was taken
 	// Each beat that was taken; when the lease would be over then (UTC, microseconds), if no other follows.
 	void (*extended)(void *arg, int64_t until_utc_us);

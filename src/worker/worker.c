@@ -13,8 +13,8 @@
 #include "worker/ledger.h"
 #include "worker/plane.h"
 #include "worker/poll.h"
-#include "worker/room.h"
 #include "worker/proof.h"
+#include "worker/room.h"
 #include "worker/settle.h"
 #include "worker/worker_state.h"
 
@@ -225,7 +225,7 @@ static void drop(struct role *r)
 
 struct result worker_run(const struct worker_opts *opts, struct err *e)
 {
-	struct role r = {.o = opts, .w.max_idle_ms = opts->max_idle_ms};
+	struct role r = {.o = opts, .w.max_idle_ms = opts->max_idle_ms, .w.lease_ttl_s = opts->lease_ttl_s};
 	signal(SIGPIPE, SIG_IGN);
 	TRY(loop_new(&r.w.loop, e));
 	struct result res = start(&r, e);

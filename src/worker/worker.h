@@ -11,6 +11,7 @@ struct worker_opts {
 	const char *environment, *base_url;
 	const char *key;      // the environment key; the caller wipes it
 	uint64_t max_idle_ms; // 0: never
+	uint64_t lease_ttl_s; // asked of control; 0: what it likes
 	int spawner_fd;       // taken
 	// Once: a sandbox has run a program and the first poll was answered.
 	void (*ready)(void *arg);

@@ -16,6 +16,7 @@ struct worker {
 	struct audit_client *audit;
 	struct rooms *rooms;
 	uint64_t max_idle_ms; // 0: never
+	uint64_t lease_ttl_s; // asked of control; 0: what it likes
 };
 
 // How the control plane we serve delivers open calls (base/protocol.h).
