@@ -21,6 +21,7 @@ struct poll {
 	struct loop_timer *next;
 	struct item **items;
 	size_t n_items;
+	uint64_t asked_ms;
 	unsigned int failures;
 	bool told, draining;
 };
@@ -94,6 +95,16 @@ static void refused(struct poll *p, const struct plane_answer *a)
 	p->o.failed(p->o.arg, &e);
 }
 
+// How long to leave an empty queue alone. The hosted service is asked as its own workers ask it; Sallyport's control holds a
+// poll until there is work, so it is asked again as soon as it has held one to the end.
+static uint64_t gap(const struct poll *p, const struct plane_answer *a)
+{
+	if (delivery_of(a->calls) == DELIVERY_UNTOLD)
+		return GAP_MIN_MS + random_below(GAP_MAX_MS - GAP_MIN_MS);
+	uint64_t held = loop_now_ms(p->o.worker->loop) - p->asked_ms;
+	return held < BLOCK_MS && p->told ? BLOCK_MS - held : 0;
+}
+
 static void answered(void *arg, const struct plane_answer *a)
 {
 	struct poll *p = arg;
@@ -110,22 +121,24 @@ static void answered(void *arg, const struct plane_answer *a)
 		return;
 	}
 	p->failures = 0;
+	if (json_is_object(a->body))
+		take_item(p, a);
+	else
+		poll_in(p, gap(p, a));
 	if (!p->told) {
 		p->told = true;
 		p->o.answered(p->o.arg);
 	}
-	if (json_is_object(a->body))
-		take_item(p, a);
-	else
-		poll_in(p, GAP_MIN_MS + random_below(GAP_MAX_MS - GAP_MIN_MS));
 }
 
 static void poll_now(void *arg)
 {
 	struct poll *p = arg;
 	p->next = NULL;
-	AUTO_FREE char *path =
-	        mem_printf("/v1/environments/%s/work/poll?block_ms=%d", plane_environment(p->o.worker->plane), BLOCK_MS);
+	p->asked_ms = loop_now_ms(p->o.worker->loop);
+	// The first is answered at once: it tells that the key is good.
+	AUTO_FREE char *path = mem_printf("/v1/environments/%s/work/poll?block_ms=%d", plane_environment(p->o.worker->plane),
+	                                  p->told ? BLOCK_MS : 1);
 	const struct plane_request r = {
 	        .method = "GET", .path = path, .timeout_ms = TIMEOUT_MS, .names_worker = true, .done = answered, .arg = p};
 	p->polling = plane_send(p->o.worker->plane, &r);
