@@ -30,9 +30,10 @@ static const struct cli_option options[] = {
 const struct cli_command cmd_control = {
         .name = "control",
         .summary = "serve the agents' API: sessions, events, the work queue, the agent loop",
-        .description = "Serves the Managed Agents API on control.listen and keeps everything in data_dir/control/control.db.\n"
-                       "It acts only while the recorder (sallyport recorder) answers: what can't be recorded is refused.\n"
-                       "SIGTERM ends it: waiting polls are answered, changes under way are finished, streams are ended.",
+        .description =
+                "Serves the Managed Agents API on control.listen and keeps everything in data_dir/control/control.db.\n"
+                "It acts only while the recorder (sallyport recorder) answers: what can't be recorded is refused.\n"
+                "SIGTERM ends it: waiting polls are answered, changes under way are finished, streams are ended.",
         .options = options,
         .run = run,
 };

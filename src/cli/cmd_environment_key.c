@@ -40,7 +40,8 @@ static int create(const struct cli_args *a, struct err *e)
 	bool any = cli_flag(a, "any");
 	AUTO_JSON json_t *answer = NULL;
 	if (any == (n == 1)) {
-		err_set(e, ERR_MISUSED, "name the environment that the key is for, or say --any for a key that is good for all of them");
+		err_set(e, ERR_MISUSED,
+		        "name the environment that the key is for, or say --any for a key that is good for all of them");
 		return CLI_FAILED;
 	}
 	json_t *request = json_pack("{s:s, s:b}", "do", "environment-key-create", "any", any);
@@ -59,7 +60,9 @@ static int create(const struct cli_args *a, struct err *e)
 		fprintf(stderr, "key %s for %s. It is shown once: only its hash is kept.\n", text_of(answer, "id", ""),
 		        text_of(answer, "environment", "every environment"));
 		if (any)
-			fprintf(stderr, "This loosens the default: whoever holds it can take the work of every environment, also of later ones.\n");
+			fprintf(stderr,
+			        "This loosens the default: whoever holds it can take the work of every environment, also of "
+			        "later ones.\n");
 	}
 	return 0;
 }
@@ -78,8 +81,7 @@ static int list(const struct cli_args *a, struct err *e)
 		print_json(answer);
 		return 0;
 	}
-	json_array_foreach(json_object_get(answer, "keys"), i, key)
-	{
+	json_array_foreach (json_object_get(answer, "keys"), i, key) {
 		const char *gone = text_of(key, "revoked_at", NULL);
 		AUTO_FREE char *name = printable_line(span_of(text_of(key, "name", "")), 128);
 		printf("%s  %-31s  %s  %s%s  %s\n", text_of(key, "id", ""), text_of(key, "environment", "(every environment)"),
@@ -93,7 +95,8 @@ static int revoke_key(const struct cli_args *a, struct err *e)
 	const char *const *rest;
 	AUTO_JSON json_t *answer = NULL;
 	(void)cli_rest(a, &rest);
-	if (failed(ask(a, json_pack("{s:s, s:o}", "do", "environment-key-revoke", "id", json_string_lossy(span_of(rest[0]))), &answer, e)))
+	if (failed(ask(a, json_pack("{s:s, s:o}", "do", "environment-key-revoke", "id", json_string_lossy(span_of(rest[0]))),
+	               &answer, e)))
 		return CLI_FAILED;
 	if (cli_json(a))
 		print_json(answer);
@@ -114,8 +117,9 @@ const struct cli_command cmd_environment_key_create = {
         .name = "environment key create",
         .synopsis = "[ENVIRONMENT]",
         .summary = "make a key that a worker polls an environment with",
-        .description = "Prints a new environment key, once. control must be running; it keeps the key's hash only.\n"
-                       "With --any the key is good for every environment, which is looser than it need be.",
+        .description =
+                "Prints a new environment key, once. control must be running; it keeps the key's hash only.\n"
+                "With --any the key is good for every environment, which is looser than it need be.",
         .options = create_options,
         .rest_max = 1,
         .run = create,

@@ -57,17 +57,19 @@ static bool take_session(void *arg, const struct store_row *row)
 
 static bool take_environment(void *arg, const struct store_row *row)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o, s:o, s:s, s:I, s:I}", "id", text_json(row, 0), "name", text_json(row, 1), "type",
-	                                     text_json(row, 2), "calls", store_int(row, 3) ? "at-least-once" : "at-most-once", "queued",
+	json_array_append_new(arg, json_pack("{s:o, s:o, s:o, s:s, s:I, s:I}", "id", text_json(row, 0), "name",
+	                                     text_json(row, 1), "type", text_json(row, 2), "calls",
+	                                     store_int(row, 3) ? "at-least-once" : "at-most-once", "queued",
 	                                     (json_int_t)store_int(row, 4), "active", (json_int_t)store_int(row, 5)));
 	return true;
 }
 
 static bool take_work(void *arg, const struct store_row *row)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "id", text_json(row, 0), "environment", text_json(row, 1),
-	                                     "session", text_json(row, 2), "state", work_state_name((enum work_state)(store_int(row, 3) % 5)),
-	                                     "worker", text_json(row, 4), "latest_heartbeat_at", time_json(row, 5)));
+	json_array_append_new(arg, json_pack("{s:o, s:o, s:o, s:s, s:o, s:o}", "id", text_json(row, 0), "environment",
+	                                     text_json(row, 1), "session", text_json(row, 2), "state",
+	                                     work_state_name((enum work_state)(store_int(row, 3) % 5)), "worker",
+	                                     text_json(row, 4), "latest_heartbeat_at", time_json(row, 5)));
 	return true;
 }
 
@@ -96,14 +98,13 @@ static void tell(struct op *op)
 	struct asking *k = op->arg;
 	size_t i;
 	json_t *environment;
-	json_array_foreach(k->environments, i, environment)
-	{
+	json_array_foreach (k->environments, i, environment) {
 		const char *id = json_string_value(json_object_get(environment, "id"));
 		json_object_set_new(environment, "workers", json_integer((json_int_t)work_queue_workers(op->c->queue, id)));
 	}
-	admin_answer(k->a, json_pack("{s:b, s:s, s:i, s:s, s:O, s:O, s:O, s:I}", "ok", 1, "role", "control", "pid", (int)getpid(), "address",
-	                             op->c->server == NULL ? "" : http_server_address(op->c->server), "sessions", k->sessions,
-	                             "environments", k->environments, "work", k->work, "streams",
+	admin_answer(k->a, json_pack("{s:b, s:s, s:i, s:s, s:O, s:O, s:O, s:I}", "ok", 1, "role", "control", "pid",
+	                             (int)getpid(), "address", op->c->server == NULL ? "" : http_server_address(op->c->server),
+	                             "sessions", k->sessions, "environments", k->environments, "work", k->work, "streams",
 	                             (json_int_t)stream_hub_count(op->c->hub)));
 }
 
@@ -152,5 +153,7 @@ void admin_verbs_handle(void *arg, struct admin_request *r, struct span verb, co
 	else if (span_is(verb, "environment-key-revoke"))
 		keys_admin_revoke(c, r, request);
 	else
-		admin_refuse(r, "control answers ready, ps, environment-key-create, environment-key-list and environment-key-revoke");
+		admin_refuse(
+		        r,
+		        "control answers ready, ps, environment-key-create, environment-key-list and environment-key-revoke");
 }

@@ -10,8 +10,8 @@
 
 json_t *agent_spec_new(void)
 {
-	return json_pack("{s:n, s:n, s:[], s:[], s:[], s:n, s:{s:s}}", "system", "description", "tools", "mcp_servers", "skills",
-	                 "multiagent", "execution_identity", "type", "service_account");
+	return json_pack("{s:n, s:n, s:[], s:[], s:[], s:n, s:{s:s}}", "system", "description", "tools", "mcp_servers",
+	                 "skills", "multiagent", "execution_identity", "type", "service_account");
 }
 
 static struct result take_effort(const json_t *given, json_t *into, struct err *e)
@@ -105,8 +105,8 @@ static struct result take_skill(const json_t *skill, size_t i, json_t *out, stru
 	TRY(json_opt_string(skill, where, "version", &version, e));
 	if (!span_is(type, "anthropic") && !span_is(type, "custom"))
 		return err_set(e, ERR_INVALID, "%s.type: must be anthropic or custom", where);
-	json_array_append_new(out, json_pack("{s:s%, s:s%, s:s%}", "type", type.data, type.len, "skill_id", id.data, id.len, "version",
-	                                     version.data, version.len));
+	json_array_append_new(out, json_pack("{s:s%, s:s%, s:s%}", "type", type.data, type.len, "skill_id", id.data, id.len,
+	                                     "version", version.data, version.len));
 	return OK;
 }
 
@@ -121,7 +121,7 @@ static struct result take_list(json_t *agent, const json_t *body, const char *na
 	if (json_array_size(list) > LIST_MAX)
 		return err_set(e, ERR_INVALID, "%s: at most %d", name, LIST_MAX);
 	AUTO_JSON json_t *out = json_array();
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		TRY(take(item, i, out, e));
 	json_object_set(agent, name, out);
 	return OK;
@@ -133,7 +133,8 @@ static struct result take_identity(json_t *agent, const json_t *body, struct err
 	if (given == NULL)
 		return OK;
 	if (!json_is_null(given) && !span_is(json_span(json_object_get(given, "type")), "service_account"))
-		return err_set(e, ERR_INVALID, "execution_identity: only {\"type\":\"service_account\"} is supported by this control plane");
+		return err_set(e, ERR_INVALID,
+		               "execution_identity: only {\"type\":\"service_account\"} is supported by this control plane");
 	json_object_set_new(agent, "execution_identity", json_pack("{s:s}", "type", "service_account"));
 	return OK;
 }
@@ -145,11 +146,10 @@ static struct result check_servers(const json_t *agent, struct err *e)
 	size_t i, j;
 	json_t *tool, *server;
 	size_t used = 0;
-	json_array_foreach((json_t *)tools, i, tool)
-	{
+	json_array_foreach ((json_t *)tools, i, tool) {
 		const json_t *wanted = json_object_get(tool, "mcp_server_name");
 		bool found = wanted == NULL;
-		json_array_foreach((json_t *)servers, j, server)
+		json_array_foreach ((json_t *)servers, j, server)
 			found |= wanted != NULL && json_equal(wanted, json_object_get(server, "name"));
 		if (!found)
 			return err_set(e, ERR_INVALID, "tools[%zu].mcp_server_name: no such server in mcp_servers", i);

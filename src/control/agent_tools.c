@@ -64,12 +64,21 @@ static struct result take_default(const json_t *tool, const char *where, const c
 static struct result check_members(const json_t *config, const char *where, struct span name, struct err *e)
 {
 	static const char *const plain[] = {"name", "type", "enabled", "permission_policy", NULL};
-	static const char *const web[] = {"name",           "type",        "enabled",       "permission_policy",  "allowed_domains",
-	                                  "blocked_domains", "url_sources", "user_location", "max_content_tokens", NULL};
+	static const char *const web[] = {"name",
+	                                  "type",
+	                                  "enabled",
+	                                  "permission_policy",
+	                                  "allowed_domains",
+	                                  "blocked_domains",
+	                                  "url_sources",
+	                                  "user_location",
+	                                  "max_content_tokens",
+	                                  NULL};
 	return event_params_only(config, where, span_starts(name, "web_") ? web : plain, e);
 }
 
-static struct result take_config(const json_t *given, const char *where, const json_t *dflt, bool mcp, json_t *into, struct err *e)
+static struct result take_config(const json_t *given, const char *where, const json_t *dflt, bool mcp, json_t *into,
+                                 struct err *e)
 {
 	struct span name, type = {NULL, 0};
 	if (!json_is_object(given))
@@ -92,14 +101,14 @@ static struct result take_config(const json_t *given, const char *where, const j
 	return OK;
 }
 
-static struct result take_configs(const json_t *tool, const char *where, const json_t *dflt, bool mcp, json_t *into, struct err *e)
+static struct result take_configs(const json_t *tool, const char *where, const json_t *dflt, bool mcp, json_t *into,
+                                  struct err *e)
 {
 	json_t *given = NULL, *config;
 	size_t i, j;
 	TRY(json_opt_array(tool, where, "configs", &given, e));
 	AUTO_JSON json_t *configs = json_array();
-	json_array_foreach(given, i, config)
-	{
+	json_array_foreach (given, i, config) {
 		char at[TEXT_WHERE_MAX];
 		text_where(at, "%s.configs[%zu]", where, i);
 		TRY(take_config(config, at, dflt, mcp, configs, e));
@@ -191,15 +200,15 @@ static struct result check_unique(const json_t *tools, struct err *e)
 {
 	size_t i, j;
 	json_t *tool;
-	json_array_foreach((json_t *)tools, i, tool)
-	{
+	json_array_foreach ((json_t *)tools, i, tool) {
 		const json_t *name = json_object_get(tool, "name");
 		const json_t *type = json_object_get(tool, "type");
 		for (j = 0; j < i; j++) {
 			const json_t *other = json_array_get(tools, j);
 			bool same_name = name != NULL && json_equal(name, json_object_get(other, "name"));
-			bool two_sets = name == NULL && json_equal(type, json_object_get(other, "type")) &&
-			                json_equal(json_object_get(tool, "mcp_server_name"), json_object_get(other, "mcp_server_name"));
+			bool two_sets =
+			        name == NULL && json_equal(type, json_object_get(other, "type")) &&
+			        json_equal(json_object_get(tool, "mcp_server_name"), json_object_get(other, "mcp_server_name"));
 			if (same_name || two_sets)
 				return err_set(e, ERR_INVALID, "tools[%zu]: the same as tools[%zu]", i, j);
 		}
@@ -214,8 +223,7 @@ struct result agent_tools_resolve(const json_t *tools, json_t **out, struct err 
 	json_t *tool;
 	if (json_array_size(tools) > AGENT_TOOLS_MAX)
 		return err_set(e, ERR_INVALID, "tools: at most %d", AGENT_TOOLS_MAX);
-	json_array_foreach((json_t *)tools, i, tool)
-	{
+	json_array_foreach ((json_t *)tools, i, tool) {
 		char where[TEXT_WHERE_MAX];
 		text_where(where, "tools[%zu]", i);
 		TRY(resolve_one(tool, where, resolved, e));

@@ -36,7 +36,8 @@ static bool take(void *arg, const struct store_row *row)
 
 static bool put(struct buf *out, struct span body, int64_t archived_at)
 {
-	return buf_add(out, body) && buf_add_str(out, ",\"archived_at\":") && text_time(out, archived_at) && buf_add_str(out, "}");
+	return buf_add(out, body) && buf_add_str(out, ",\"archived_at\":") && text_time(out, archived_at) &&
+	       buf_add_str(out, "}");
 }
 
 static struct result load(struct store_tx *tx, const char *id, int64_t version, struct agent_row *a, struct err *e)
@@ -165,7 +166,8 @@ static struct result update(struct op *op, struct store_tx *tx, struct err *e)
 	TRY(json_opt_int(op->r->body, "", "version", version, &expected, e));
 	if (expected != version) {
 		op->error.final = true;
-		return err_set(e, ERR_CONFLICT, "version: the agent is at version %lld, not %lld", (long long)version, (long long)expected);
+		return err_set(e, ERR_CONFLICT, "version: the agent is at version %lld, not %lld", (long long)version,
+		               (long long)expected);
 	}
 	TRY(agent_spec_apply(agent, op->r->body, update_members, e));
 	TRY(metadata_take(op->r->body, json_object_get(agent, "metadata"), false, &metadata, e));

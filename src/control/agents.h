@@ -11,7 +11,8 @@ void agents_update(struct request *r);
 void agents_archive(struct request *r);
 void agents_versions(struct request *r);
 
-// The stored version (0: the newest) of an agent as a new object, without archived_at. ERR_NOT_FOUND names it; `archived` tells.
+// The stored version (0: the newest) of an agent as a new object, without archived_at. ERR_NOT_FOUND names it; `archived`
+// tells.
 MUST_USE struct result agents_load(struct store_tx *tx, const char *id, int64_t version, json_t **out, bool *archived,
                                    struct err *e);
 

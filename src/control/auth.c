@@ -125,36 +125,21 @@ static void drop(struct auth *a, struct entry *e)
 	free(e);
 }
 
-// Drops what `wanted` picks. A scan: keys are revoked and items end seldom, beside how often they are used.
-static void drop_where(struct auth *a, bool (*wanted)(const struct credential *c, const char *id), const char *id)
-{
-	for (size_t i = 0; i < a->n_buckets; i++) {
-		for (struct entry *e = a->buckets[i], *next; e != NULL; e = next) {
-			next = e->next;
-			if (wanted(&e->c, id))
-				drop(a, e);
-		}
-	}
-}
-
 static bool is_key(const struct credential *c, const char *id)
 {
 	return (c->kind == AUTH_API || c->kind == AUTH_ENVIRONMENT) && strcmp(c->id, id) == 0;
 }
 
+// A scan, as auth_end_token is: keys are revoked and leases end seldom, beside how often credentials are used.
 void auth_revoke(struct auth *a, const char *key_id)
 {
-	drop_where(a, is_key, key_id);
-}
-
-static bool is_token(const struct credential *c, const char *id)
-{
-	return (c->kind == AUTH_TOKEN || c->kind == AUTH_ENDED) && strcmp(c->id, id) == 0;
-}
-
-void auth_forget_work(struct auth *a, const char *work_id)
-{
-	drop_where(a, is_token, work_id);
+	for (size_t i = 0; i < a->n_buckets; i++) {
+		for (struct entry *e = a->buckets[i], *next; e != NULL; e = next) {
+			next = e->next;
+			if (is_key(&e->c, key_id))
+				drop(a, e);
+		}
+	}
 }
 
 static void end_token(struct auth *a, struct entry *e)
@@ -193,12 +178,4 @@ const struct credential *auth_find(const struct auth *a, const struct http1_requ
 			return &e->c;
 	}
 	return NULL;
-}
-
-void auth_each(const struct auth *a, void (*each)(void *arg, const struct credential *c), void *arg)
-{
-	for (size_t i = 0; i < a->n_buckets; i++) {
-		for (const struct entry *e = a->buckets[i]; e != NULL; e = e->next)
-			each(arg, &e->c);
-	}
 }

@@ -43,14 +43,9 @@ void auth_add(struct auth *a, const struct credential *c);
 void auth_revoke(struct auth *a, const char *key_id);
 // Turns tokens of the item with an epoch up to `epoch` to AUTH_ENDED.
 void auth_end_token(struct auth *a, const char *work_id, int64_t epoch);
-// Forgets an item's tokens.
-void auth_forget_work(struct auth *a, const char *work_id);
 
 // The credential of a request, from Authorization: Bearer or x-api-key; NULL when there is none that is known. Valid until the
 // next change of the table.
 const struct credential *auth_find(const struct auth *a, const struct http1_request *r);
-
-// Calls `each` for every credential: for lists.
-void auth_each(const struct auth *a, void (*each)(void *arg, const struct credential *c), void *arg);
 
 #endif

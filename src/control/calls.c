@@ -55,8 +55,8 @@ struct result calls_open(struct session_tx *s, const json_t *ev, const char *id,
 	s->calls_changed = true;
 	struct span exposed = epoch[0] == '\0' ? (struct span){NULL, 0} : span_of(epoch);
 	return store_exec(s->tx, e,
-	                  "INSERT INTO calls(session, id, seq, kind, ask, open, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7)", "isiiiiz",
-	                  s->num, span_of(id), seq, (int64_t)kind, (int64_t)(ask ? CALL_ASKED : CALL_NOT_ASKED),
+	                  "INSERT INTO calls(session, id, seq, kind, ask, open, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+	                  "isiiiiz", s->num, span_of(id), seq, (int64_t)kind, (int64_t)(ask ? CALL_ASKED : CALL_NOT_ASKED),
 	                  (int64_t)(kind != CALL_SERVER || ask), exposed);
 }
 
@@ -91,7 +91,8 @@ struct result calls_find(struct session_tx *s, struct span id, struct call *out,
 	                                  " WHERE session = $1 AND id = $2",
 	                                  "is", s->num, id);
 	if (failed(r) && e->kind == ERR_NOT_FOUND)
-		return err_set(e, ERR_INVALID, "session %s has no tool use %.*s", s->id, (int)(id.len < 64 ? id.len : 64), id.data);
+		return err_set(e, ERR_INVALID, "session %s has no tool use %.*s", s->id, (int)(id.len < 64 ? id.len : 64),
+		               id.data);
 	return r;
 }
 
@@ -107,8 +108,8 @@ struct result calls_close(struct session_tx *s, const char *id, const char *answ
 	struct span h = hash == NULL ? (struct span){NULL, 0} : span_from((const char *)hash, AUTH_HASH_LEN);
 	if (hash == NULL)
 		return store_exec(s->tx, e,
-		                  "UPDATE calls SET open = 0, hold_until = NULL, answer_id = $1 WHERE session = $2 AND id = $3", "sis",
-		                  span_of(answer_id), s->num, span_of(id));
+		                  "UPDATE calls SET open = 0, hold_until = NULL, answer_id = $1 WHERE session = $2 AND id = $3",
+		                  "sis", span_of(answer_id), s->num, span_of(id));
 	return store_exec(s->tx, e,
 	                  "UPDATE calls SET open = 0, hold_until = NULL, answer_id = $1, answer_hash = $4"
 	                  " WHERE session = $2 AND id = $3",
@@ -151,16 +152,17 @@ struct result calls_need_worker(struct session_tx *s, bool *out, struct err *e)
 {
 	*out = false;
 	return store_query(s->tx, e, see_row, out,
-	                   "SELECT 1 FROM calls WHERE session = $1 AND open = 1 AND kind = 0 AND ask <> 1 LIMIT 1", "i", s->num);
+	                   "SELECT 1 FROM calls WHERE session = $1 AND open = 1 AND kind = 0 AND ask <> 1 LIMIT 1", "i",
+	                   s->num);
 }
 
 struct result calls_close_without_worker(struct session_tx *s, const struct call *c, const char *text, struct err *e)
 {
 	bool custom = c->kind == CALL_CUSTOM;
 	char answer_id[ID_MAX];
-	AUTO_JSON json_t *ev = json_pack("{s:s, s:s, s:b, s:[{s:s, s:s}]}", "type", custom ? "user.custom_tool_result" : "user.tool_result",
-	                                 custom ? "custom_tool_use_id" : "tool_use_id", c->id, "is_error", 1, "content", "type", "text",
-	                                 "text", text);
+	AUTO_JSON json_t *ev = json_pack(
+	        "{s:s, s:s, s:b, s:[{s:s, s:s}]}", "type", custom ? "user.custom_tool_result" : "user.tool_result",
+	        custom ? "custom_tool_use_id" : "tool_use_id", c->id, "is_error", 1, "content", "type", "text", "text", text);
 	TRY(session_tx_append(s, ev, NULL, true, answer_id, e));
 	return calls_close(s, c->id, answer_id, NULL, e);
 }

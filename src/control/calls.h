@@ -22,12 +22,13 @@ struct call {
 };
 
 // Notes the call that an appended event opens, if it does, and whether it is exposed by this very commit (`shown`).
-MUST_USE struct result calls_open(struct session_tx *s, const json_t *ev, const char *id, int64_t seq, struct effects_event *shown,
-                                  struct err *e);
+MUST_USE struct result calls_open(struct session_tx *s, const json_t *ev, const char *id, int64_t seq,
+                                  struct effects_event *shown, struct err *e);
 // ERR_INVALID names the id when the session has no such call.
 MUST_USE struct result calls_find(struct session_tx *s, struct span id, struct call *out, struct err *e);
 // Marks it closed by the event `answer_id`; `hash` of what was posted, NULL when nobody posted.
-MUST_USE struct result calls_close(struct session_tx *s, const char *id, const char *answer_id, const uint8_t *hash, struct err *e);
+MUST_USE struct result calls_close(struct session_tx *s, const char *id, const char *answer_id, const uint8_t *hash,
+                                   struct err *e);
 MUST_USE struct result calls_set_ask(struct session_tx *s, const char *id, enum call_ask ask, struct err *e);
 
 // A new array of the ids of open calls, in order.
@@ -41,9 +42,10 @@ MUST_USE struct result calls_close_without_worker(struct session_tx *s, const st
 MUST_USE struct result calls_close_all(struct session_tx *s, const char *text, struct err *e);
 
 // The lease has ended: what was exposed to it and is unanswered is held for the journal's worker until now + ttl + grace, or
-// closed as unknown at once when the lease had no journal (nobody else can know its outcome); in an at-least-once environment it
-// just becomes unexposed.
-MUST_USE struct result calls_lease_ended(struct session_tx *s, const char *epoch, struct span journal, int64_t ttl_s, struct err *e);
+// closed as unknown at once when the lease had no journal (nobody else can know its outcome); in an at-least-once environment
+// it just becomes unexposed.
+MUST_USE struct result calls_lease_ended(struct session_tx *s, const char *epoch, struct span journal, int64_t ttl_s,
+                                         struct err *e);
 // Closes as unknown what was held until now or before.
 MUST_USE struct result calls_hold_expired(struct session_tx *s, struct err *e);
 

@@ -103,7 +103,8 @@ static void serve(void *arg, const struct err *e)
 		fail(run, &why);
 		return;
 	}
-	run->agents = agent_loop_start(&(struct agent_loop_opts){run->c.loop, run->c.log, run->models, record_client(run->c.record)});
+	run->agents =
+	        agent_loop_start(&(struct agent_loop_opts){run->c.loop, run->c.log, run->models, record_client(run->c.record)});
 	work_queue_resume(run->c.queue);
 	const char *address = http_server_address(run->c.server);
 	log_info("control.ready", "address=%s", address);

@@ -5,8 +5,8 @@
 #include "base/config.h"
 #include "base/err.h"
 
-// Runs until SIGTERM or SIGINT, then drains: waiting polls are answered, streams ended, changes under way finished. `listen` may
-// be NULL (the configuration's). `ready` is called once, when requests are served, with the address as bound.
+// Runs until SIGTERM or SIGINT, then drains: waiting polls are answered, streams ended, changes under way finished. `listen`
+// may be NULL (the configuration's). `ready` is called once, when requests are served, with the address as bound.
 MUST_USE struct result control_run(const struct config *c, const char *listen,
                                    struct result (*ready)(void *arg, const char *address, struct err *e), void *arg,
                                    struct err *e);

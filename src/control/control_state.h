@@ -18,12 +18,12 @@ struct control {
 	struct loop *loop;
 	const struct config *cfg;
 	struct store *store;
-	struct record *record;     // the way to the recorder
-	struct auth *auth;         // who may ask
-	struct op_line *ops;       // changes under way, in the order of their commits
-	struct event_log *log;     // the agent loop's side of sessions
-	struct stream_hub *hub;    // open event streams
-	struct work_queue *queue;  // waiting pollers, timers of leases
+	struct record *record;    // the way to the recorder
+	struct auth *auth;        // who may ask
+	struct op_line *ops;      // changes under way, in the order of their commits
+	struct event_log *log;    // the agent loop's side of sessions
+	struct stream_hub *hub;   // open event streams
+	struct work_queue *queue; // waiting pollers, timers of leases
 	struct http_server *server;
 };
 

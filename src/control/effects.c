@@ -20,7 +20,8 @@ void effects_fini(struct effects *fx)
 	effects_init(fx);
 }
 
-struct effects_event *effects_event_add(struct effects *fx, int64_t seq, const char *id, struct span type, char *json, size_t len)
+struct effects_event *effects_event_add(struct effects *fx, int64_t seq, const char *id, struct span type, char *json,
+                                        size_t len)
 {
 	fx->events = mem_grow(fx->events, fx->n_events + 1, sizeof(*fx->events));
 	struct effects_event *ev = &fx->events[fx->n_events++];

@@ -16,7 +16,7 @@ struct effects_event {
 	char *type;
 	char *json; // the whole event
 	size_t len;
-	bool for_worker;       // a call that a worker runs: it goes to a worker's stream only after it is marked exposed to it
+	bool for_worker; // a call that a worker runs: it goes to a worker's stream only after it is marked exposed to it
 	char exposed[EPOCH_MAX]; // to which lease it is, "" to none
 };
 
@@ -40,7 +40,8 @@ void effects_init(struct effects *fx);
 void effects_fini(struct effects *fx);
 
 // Adds an event; takes `json` (heap).
-struct effects_event *effects_event_add(struct effects *fx, int64_t seq, const char *id, struct span type, char *json, size_t len);
+struct effects_event *effects_event_add(struct effects *fx, int64_t seq, const char *id, struct span type, char *json,
+                                        size_t len);
 
 // Something is due at that time: keeps the earliest.
 void effects_due(struct effects *fx, int64_t utc_us);

@@ -8,8 +8,7 @@ static struct result take_strings(const json_t *o, const char *where, const char
 	json_t *list = NULL, *item;
 	size_t i;
 	TRY(json_opt_array(o, where, name, &list, e));
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		if (!json_is_string(item))
 			return err_set(e, ERR_INVALID, "%s.%s[%zu]: must be a string", where, name, i);
 	}
@@ -20,7 +19,8 @@ static struct result take_strings(const json_t *o, const char *where, const char
 static struct result take_networking(const json_t *config, json_t *into, struct err *e)
 {
 	static const char *const open_members[] = {"type", NULL};
-	static const char *const limited_members[] = {"type", "allowed_hosts", "allow_mcp_servers", "allow_package_managers", NULL};
+	static const char *const limited_members[] = {"type", "allowed_hosts", "allow_mcp_servers", "allow_package_managers",
+	                                              NULL};
 	static const char where[] = "config.networking";
 	json_t *net = NULL;
 	struct span type = SPAN_LIT("unrestricted");

@@ -59,7 +59,8 @@ static struct result not_found(struct op *op, const char *id, struct err *e)
 static struct result load(struct op *op, struct store_tx *tx, struct environment *v, struct err *e)
 {
 	const char *id = op->r->segments[2];
-	struct result r = store_query_one(tx, e, take, v, "SELECT " COLUMNS " FROM environments WHERE id = $1", "s", span_of(id));
+	struct result r =
+	        store_query_one(tx, e, take, v, "SELECT " COLUMNS " FROM environments WHERE id = $1", "s", span_of(id));
 	return failed(r) && e->kind == ERR_NOT_FOUND ? not_found(op, id, e) : r;
 }
 
@@ -77,13 +78,15 @@ void environments_get(struct request *r)
 
 static struct result name_taken(struct err *e, const char *name)
 {
-	return e->kind != ERR_CONFLICT ? FAIL : err_set(e, ERR_CONFLICT, "name: an environment named %.128s exists already", name);
+	return e->kind != ERR_CONFLICT ? FAIL
+	                               : err_set(e, ERR_CONFLICT, "name: an environment named %.128s exists already", name);
 }
 
 static struct result insert(struct store_tx *tx, const struct environment *v, bool at_least_once, struct err *e)
 {
 	struct result r = store_exec(tx, e,
-	                             "INSERT INTO environments(" COLUMNS ", at_least_once)"
+	                             "INSERT INTO environments(" COLUMNS
+	                             ", at_least_once)"
 	                             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, NULL, $9)",
 	                             "sssszszii", span_of(v->id), span_of(v->name), span_of(v->type), span_of(v->config),
 	                             span_of(v->description), span_of(v->metadata), span_of(v->scope), v->created_at,
@@ -199,8 +202,8 @@ static struct result archive(struct op *op, struct store_tx *tx, struct err *e)
 	TRY(load(op, tx, &v, e));
 	if (v.archived_at == 0) {
 		v.archived_at = v.updated_at = clock_utc_us();
-		TRY(store_exec(tx, e, "UPDATE environments SET archived_at = $1, updated_at = $1 WHERE id = $2", "is", v.archived_at,
-		               span_of(v.id)));
+		TRY(store_exec(tx, e, "UPDATE environments SET archived_at = $1, updated_at = $1 WHERE id = $2", "is",
+		               v.archived_at, span_of(v.id)));
 	}
 	return answer(op, &v, e);
 }
@@ -219,14 +222,15 @@ static bool see_row(void *arg, const struct store_row *row)
 	return false;
 }
 
-static struct result delete(struct op *op, struct store_tx *tx, struct err *e)
+static struct result delete (struct op *op, struct store_tx *tx, struct err *e)
 {
 	AUTO_ENVIRONMENT struct environment v = {0};
 	bool used = false;
 	TRY(load(op, tx, &v, e));
 	TRY(store_query(tx, e, see_row, &used, "SELECT 1 FROM sessions WHERE environment = $1 LIMIT 1", "s", span_of(v.id)));
 	if (used)
-		return err_set(e, ERR_INVALID, "environment %s has sessions: delete them first, or archive the environment", v.id);
+		return err_set(e, ERR_INVALID, "environment %s has sessions: delete them first, or archive the environment",
+		               v.id);
 	TRY(store_exec(tx, e, "DELETE FROM keys WHERE environment = $1", "s", span_of(v.id)));
 	TRY(store_exec(tx, e, "DELETE FROM environments WHERE id = $1", "s", span_of(v.id)));
 	return buf_printf(&op->answer, "{\"id\":\"%s\",\"type\":\"environment_deleted\"}", v.id) ? OK : FAIL;
@@ -287,8 +291,8 @@ struct result environments_ensure(struct store_tx *tx, const struct config_envir
 	bool there = false;
 	TRY(store_query(tx, e, see_row, &there, "SELECT 1 FROM environments WHERE id = $1", "s", span_of(cfg->id)));
 	if (there)
-		return store_exec(tx, e, "UPDATE environments SET name = $1, at_least_once = $2 WHERE id = $3", "sis", span_of(cfg->name),
-		                  (int64_t)cfg->at_least_once, span_of(cfg->id));
+		return store_exec(tx, e, "UPDATE environments SET name = $1, at_least_once = $2 WHERE id = $3", "sis",
+		                  span_of(cfg->name), (int64_t)cfg->at_least_once, span_of(cfg->id));
 	AUTO_ENVIRONMENT struct environment v = {
 	        .id = mem_strdup(cfg->id),
 	        .name = mem_strdup(cfg->name),

@@ -63,7 +63,7 @@ static void tell_busy(struct op *op)
 {
 	size_t i;
 	json_t *id;
-	json_array_foreach((json_t *)op->arg, i, id)
+	json_array_foreach ((json_t *)op->arg, i, id)
 		event_log_tell(op->c->log, json_string_value(id), EVENT_LOG_TURN_DUE);
 }
 
@@ -185,8 +185,7 @@ static struct result append_answer(struct session_tx *s, const struct turn *t, s
 {
 	size_t i;
 	json_t *ev;
-	json_array_foreach(t->events, i, ev)
-	{
+	json_array_foreach (t->events, i, ev) {
 		char id[ID_MAX];
 		const char *given = json_string_value(json_object_get(ev, "id"));
 		TRY(session_tx_append(s, ev, given, true, id, e));

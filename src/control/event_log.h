@@ -4,11 +4,12 @@
 // the agent loop) only when the commit is durable and its audit intent is held by the recorder; publication is in commit order.
 //
 // Order. Each event of a session has a number, `seq`. Input that waits for the next turn (user.message, system.message while a
-// turn runs) has `processed_at` null; when a turn begins it is numbered anew, before that turn's span.model_request_start, so that
-// the processed events in the order of seq are exactly what the agent has seen, and a turn is a function of them up to up_to_seq.
+// turn runs) has `processed_at` null; when a turn begins it is numbered anew, before that turn's span.model_request_start, so
+// that the processed events in the order of seq are exactly what the agent has seen, and a turn is a function of them up to
+// up_to_seq.
 //
-// Status. RUNNING means: a model request is due or under way. A session whose calls wait for a worker, a custom tool's client or a
-// confirmation is IDLE with stop reason requires_action; the last answer makes it RUNNING in the answer's own commit.
+// Status. RUNNING means: a model request is due or under way. A session whose calls wait for a worker, a custom tool's client
+// or a confirmation is IDLE with stop reason requires_action; the last answer makes it RUNNING in the answer's own commit.
 //
 // All calls are made on the loop's thread; callbacks come from the loop, never from inside the call.
 #ifndef SALLYPORT_CONTROL_EVENT_LOG_H
@@ -27,8 +28,8 @@ enum event_log_change {
 	EVENT_LOG_TURN_DUE, // RUNNING and no model request is open: begin a turn. Told again for each such session at start-up.
 	EVENT_LOG_DROPPED,  // interrupted, archived or deleted: drop the model request; ending its turn would be ERR_CONFLICT
 };
-void event_log_on_change(struct event_log *log,
-                         void (*changed)(void *arg, const char *session, enum event_log_change what), void *arg);
+void event_log_on_change(struct event_log *log, void (*changed)(void *arg, const char *session, enum event_log_change what),
+                         void *arg);
 // Tells EVENT_LOG_TURN_DUE for every session that a crash left RUNNING or RESCHEDULING. A model request that was open then is
 // ended by event_log_turn_begin itself (span.model_request_end with is_error). Called once, after on_change.
 void event_log_resume(struct event_log *log);
@@ -63,7 +64,8 @@ void event_log_turn_begin(struct event_log *log, const char *session,
                           void (*done)(void *arg, const char *span_id, int64_t up_to_seq, const struct err *e), void *arg);
 
 enum turn_next {
-	TURN_SETTLE,     // open calls: idle, requires_action. Else no `stop_reason`, or input waiting: on to the next turn. Else idle.
+	TURN_SETTLE, // open calls: idle, requires_action. Else no `stop_reason`, or input waiting: on to the next turn. Else
+	             // idle.
 	TURN_RESCHEDULE, // RESCHEDULING: the loop begins the turn again by itself, after its backoff
 };
 
@@ -71,9 +73,9 @@ struct turn_end {
 	const char *span_id; // from event_log_turn_begin
 	// What the model answered, as event objects in their order, without processed_at; `id` may be given (announced by
 	// event_start) or is made. Types: agent.message, agent.thinking, agent.tool_use (with evaluated_permission),
-	// agent.custom_tool_use, agent.tool_result and user.tool_result (they close a call of this batch), session.error. Taken;
-	// may be NULL. A member "kept" is taken out of the event and stored beside it, for the next turn and nobody else: what the
-	// API does not show but the model must see again (a thinking block and its signature).
+	// agent.custom_tool_use, agent.tool_result and user.tool_result (they close a call of this batch), session.error.
+	// Taken; may be NULL. A member "kept" is taken out of the event and stored beside it, for the next turn and nobody
+	// else: what the API does not show but the model must see again (a thinking block and its signature).
 	json_t *events;
 	bool is_error;       // of the span.model_request_end, which is appended behind the events
 	json_t *model_usage; // of the span, summed into the session's; taken; NULL: zeros

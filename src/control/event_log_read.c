@@ -74,9 +74,10 @@ static bool take_event(void *arg, const struct store_row *row)
 static struct result read_session(struct op *op, struct store_tx *tx, struct err *e)
 {
 	struct reading *rd = op->arg;
-	TRY(store_query_one(tx, e, take_session, rd,
-	                    "SELECT num, status, up_to_seq, next_seq, environment, agent, open_span FROM sessions WHERE id = $1", "s",
-	                    span_of(rd->session)));
+	TRY(store_query_one(
+	        tx, e, take_session, rd,
+	        "SELECT num, status, up_to_seq, next_seq, environment, agent, open_span FROM sessions WHERE id = $1", "s",
+	        span_of(rd->session)));
 	TRY(store_query(tx, e, take_event, rd,
 	                "SELECT pos, id, type, processed_at, body, kept FROM events"
 	                " WHERE pos BETWEEN $1 AND $2 AND processed_at IS NOT NULL ORDER BY pos",

@@ -7,13 +7,13 @@ struct result event_params_only(const json_t *o, const char *where, const char *
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach((json_t *)o, name, value)
-	{
+	json_object_foreach ((json_t *)o, name, value) {
 		size_t i = 0;
 		while (names[i] != NULL && strcmp(names[i], name) != 0)
 			i++;
 		if (names[i] == NULL)
-			return err_set(e, ERR_INVALID, "%s%s%.64s: not a member of this API", where, where[0] == '\0' ? "" : ".", name);
+			return err_set(e, ERR_INVALID, "%s%s%.64s: not a member of this API", where,
+			               where[0] == '\0' ? "" : ".", name);
 	}
 	return OK;
 }
@@ -64,7 +64,8 @@ static struct result check_block(const json_t *block, const char *where, bool me
 		return check_search_result(block, where, e);
 	if (message && span_is(type, "redacted"))
 		return OK;
-	return err_set(e, ERR_INVALID, "%s.type: must be text, image, document or %s", where, message ? "redacted" : "search_result");
+	return err_set(e, ERR_INVALID, "%s.type: must be text, image, document or %s", where,
+	               message ? "redacted" : "search_result");
 }
 
 static struct result check_content(const json_t *ev, const char *where, bool message, struct err *e)
@@ -74,8 +75,7 @@ static struct result check_content(const json_t *ev, const char *where, bool mes
 	TRY(message ? json_get_array(ev, where, "content", &content, e) : json_opt_array(ev, where, "content", &content, e));
 	if (message && json_array_size(content) == 0)
 		return err_set(e, ERR_INVALID, "%s.content: must hold at least one block", where);
-	json_array_foreach(content, i, block)
-	{
+	json_array_foreach (content, i, block) {
 		char at[TEXT_WHERE_MAX];
 		text_where(at, "%s.content[%zu]", where, i);
 		TRY(check_block(block, at, message, e));
@@ -99,8 +99,7 @@ static struct result check_system(const json_t *ev, const char *where, struct er
 	TRY(json_get_array(ev, where, "content", &content, e));
 	if (json_array_size(content) < 1 || json_array_size(content) > 1000)
 		return err_set(e, ERR_INVALID, "%s.content: must hold 1 to 1000 text blocks", where);
-	json_array_foreach(content, i, block)
-	{
+	json_array_foreach (content, i, block) {
 		char at[TEXT_WHERE_MAX];
 		struct span text;
 		text_where(at, "%s.content[%zu]", where, i);
@@ -181,15 +180,16 @@ struct result event_params_check_all(const json_t *body, const char *name, size_
 	TRY(json_get_array(body, "", name, &events, e));
 	if (json_array_size(events) < 1 || json_array_size(events) > max)
 		return err_set(e, ERR_INVALID, "%s: must hold 1 to %zu events", name, max);
-	json_array_foreach(events, i, ev)
-	{
+	json_array_foreach (events, i, ev) {
 		char where[TEXT_WHERE_MAX];
 		enum event_kind kind = EVENT_MESSAGE;
 		text_where(where, "%s[%zu]", name, i);
 		TRY(event_params_check(ev, where, &kind, e));
 		if (kind == EVENT_SYSTEM && (!input || i + 1 != json_array_size(events)))
-			return err_set(e, ERR_INVALID, "%s: system.message must close a request that also holds a user.message or a tool result",
-			               where);
+			return err_set(
+			        e, ERR_INVALID,
+			        "%s: system.message must close a request that also holds a user.message or a tool result",
+			        where);
 		input |= kind == EVENT_MESSAGE || kind == EVENT_RESULT || kind == EVENT_CUSTOM_RESULT;
 	}
 	*out = events;

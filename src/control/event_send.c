@@ -4,8 +4,8 @@
 #include "control/event_params.h"
 #include "control/event_row.h"
 #include "control/schema.h"
-#include "control/work_tx.h"
 #include "control/text.h"
+#include "control/work_tx.h"
 
 #define INTERRUPTED_TEXT "The user interrupted this call. Whether it ran, wholly or in part, is not known."
 #define DENIED_TEXT "The user denied this call; it did not run."
@@ -89,8 +89,8 @@ static struct result repeat(struct session_tx *s, struct event_send *send, const
 	struct stored st = {.full = false};
 	buf_init(&st.text, 64 * 1024 * 1024);
 	struct result r = store_query_one(s->tx, e, take_stored, &st,
-	                                  "SELECT body, processed_at FROM events WHERE pos BETWEEN $1 AND $2 AND id = $3", "iis",
-	                                  schema_pos(s->num, 0), schema_pos(s->num, SCHEMA_SEQ_MAX), span_of(id));
+	                                  "SELECT body, processed_at FROM events WHERE pos BETWEEN $1 AND $2 AND id = $3",
+	                                  "iis", schema_pos(s->num, 0), schema_pos(s->num, SCHEMA_SEQ_MAX), span_of(id));
 	if (!failed(r)) {
 		struct span text = buf_span(&st.text);
 		json_array_append_new(send->stored, json_stringn(text.data, text.len));
@@ -116,8 +116,8 @@ static struct result check_answerable(const struct call *c, const struct event_s
 	work_epoch(mine, send->who.id, send->who.epoch);
 	return strcmp(mine, c->epoch) == 0
 	               ? OK
-	               : err_set(e, ERR_INVALID, "%s: %s was handed to another lease: its outcome is not this worker's to tell", where,
-	                         c->id);
+	               : err_set(e, ERR_INVALID, "%s: %s was handed to another lease: its outcome is not this worker's to tell",
+	                         where, c->id);
 }
 
 static struct result answer_call(struct session_tx *s, struct event_send *send, json_t *ev, bool custom, const char *where,
@@ -177,8 +177,7 @@ struct result event_send_apply(struct session_tx *s, struct event_send *send, st
 	json_t *ev;
 	if (s->status == SESSION_TERMINATED)
 		return err_set(e, ERR_INVALID, "session %s is archived and takes no more events", s->id);
-	json_array_foreach(send->events, i, ev)
-	{
+	json_array_foreach (send->events, i, ev) {
 		char where[TEXT_WHERE_MAX];
 		text_where(where, "events[%zu]", i);
 		TRY(apply(s, send, ev, where, e));

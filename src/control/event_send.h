@@ -5,10 +5,10 @@
 #include "control/calls.h"
 
 struct event_send {
-	json_t *events;          // checked (event_params.h); borrowed
-	struct credential who;   // who sends them
-	json_t *stored;          // new array of texts: the stored events in the order of the request
-	json_t *ids;             // their ids
+	json_t *events;        // checked (event_params.h); borrowed
+	struct credential who; // who sends them
+	json_t *stored;        // new array of texts: the stored events in the order of the request
+	json_t *ids;           // their ids
 };
 
 // Applies all of them to the loaded session; the caller saves it.

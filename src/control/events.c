@@ -16,8 +16,9 @@ struct sending {
 
 struct result events_allowed(const struct credential *who, const char *session, const char *environment, struct err *e)
 {
-	bool ok = who->kind == AUTH_API || (who->kind == AUTH_TOKEN && strcmp(who->session, session) == 0) ||
-	          (who->kind == AUTH_ENVIRONMENT && (who->environment[0] == '\0' || strcmp(who->environment, environment) == 0));
+	bool ok =
+	        who->kind == AUTH_API || (who->kind == AUTH_TOKEN && strcmp(who->session, session) == 0) ||
+	        (who->kind == AUTH_ENVIRONMENT && (who->environment[0] == '\0' || strcmp(who->environment, environment) == 0));
 	return ok ? OK : err_set(e, ERR_DENIED, "this credential is not for session %s", session);
 }
 
@@ -37,20 +38,20 @@ static struct result find_repeated(struct session_tx *s, struct sending *sd, boo
 {
 	AUTO_FREE char *ids = NULL;
 	AUTO_JSON json_t *list = NULL;
-	TRY(store_query(s->tx, e, copy_text, &ids, "SELECT ids FROM posts WHERE session = $1 AND hash = $2 AND at >= $3", "ibi", s->num,
-	                span_from((const char *)sd->hash, AUTH_HASH_LEN), s->now - EVENTS_REPEAT_US));
+	TRY(store_query(s->tx, e, copy_text, &ids, "SELECT ids FROM posts WHERE session = $1 AND hash = $2 AND at >= $3", "ibi",
+	                s->num, span_from((const char *)sd->hash, AUTH_HASH_LEN), s->now - EVENTS_REPEAT_US));
 	*found = ids != NULL;
 	if (ids == NULL)
 		return OK;
 	TRY(json_parse(span_of(ids), "stored ids", &list, e));
 	size_t i;
 	json_t *id;
-	json_array_foreach(list, i, id)
-	{
+	json_array_foreach (list, i, id) {
 		AUTO_BUF struct buf text;
 		buf_init(&text, 64 * 1024 * 1024);
-		TRY(store_query_one(s->tx, e, take_text, &text, "SELECT body, processed_at FROM events WHERE pos BETWEEN $1 AND $2 AND id = $3",
-		                    "iis", schema_pos(s->num, 0), schema_pos(s->num, SCHEMA_SEQ_MAX), json_span(id)));
+		TRY(store_query_one(s->tx, e, take_text, &text,
+		                    "SELECT body, processed_at FROM events WHERE pos BETWEEN $1 AND $2 AND id = $3", "iis",
+		                    schema_pos(s->num, 0), schema_pos(s->num, SCHEMA_SEQ_MAX), json_span(id)));
 		struct span t = buf_span(&text);
 		json_array_append_new(sd->send.stored, json_stringn(t.data, t.len));
 	}
@@ -72,7 +73,7 @@ static struct result answer_stored(struct op *op, json_t *stored, struct err *e)
 	size_t i;
 	json_t *text;
 	bool ok = buf_add_str(&op->answer, "{\"data\":[");
-	json_array_foreach(stored, i, text)
+	json_array_foreach (stored, i, text)
 		ok = ok && (i == 0 || buf_add_str(&op->answer, ",")) && buf_add(&op->answer, json_span(text));
 	ok = ok && buf_add_str(&op->answer, "]}");
 	return ok ? OK : err_set(e, ERR_TOO_LARGE, "the answer is too large");

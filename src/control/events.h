@@ -12,6 +12,7 @@ void events_stream(struct request *r);
 
 // Whether the credential may touch a session of that environment: an API key, the environment's key, or the session's own
 // token. ERR_DENIED otherwise.
-MUST_USE struct result events_allowed(const struct credential *who, const char *session, const char *environment, struct err *e);
+MUST_USE struct result events_allowed(const struct credential *who, const char *session, const char *environment,
+                                      struct err *e);
 
 #endif

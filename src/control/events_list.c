@@ -13,7 +13,7 @@
 
 struct listing {
 	struct page page;
-	char *types; // ",a,b,", or ""
+	char *types;      // ",a,b,", or ""
 	int64_t from, to; // of processed_at; 0 and INT64_MAX: any, waiting ones too
 	bool worker;      // asked with a worker's credential: calls are exposed to its lease
 	bool to_expose;   // there are calls in the page that must be stored as exposed before it goes out
@@ -71,11 +71,11 @@ static bool take_event(void *arg, const struct store_row *row)
 	return !li->full;
 }
 
-#define SELECT_EVENTS                                                                                                  \
-	"SELECT e.pos, e.processed_at, e.body FROM events e WHERE e.pos > $1 AND e.pos < $2"                           \
+#define SELECT_EVENTS                                                                        \
+	"SELECT e.pos, e.processed_at, e.body FROM events e WHERE e.pos > $1 AND e.pos < $2" \
 	" AND ($3 = '' OR $3 LIKE '%,' || e.type || ',%') AND ($6 = 0 OR e.processed_at BETWEEN $4 AND $5)"
-#define NOT_ANOTHERS                                                                                                   \
-	" AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.session = $8 AND c.id = e.id AND c.open = 1 AND c.kind < 2"    \
+#define NOT_ANOTHERS                                                                                                \
+	" AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.session = $8 AND c.id = e.id AND c.open = 1 AND c.kind < 2" \
 	" AND ($9 = '' OR (c.epoch IS NOT NULL AND c.epoch <> $9)))"
 #define UP " ORDER BY e.pos LIMIT $7"
 #define DOWN " ORDER BY e.pos DESC LIMIT $7"
@@ -91,8 +91,9 @@ static struct result select_events(struct listing *li, struct store_tx *tx, stru
 	if (!li->worker || li->at_least_once)
 		return store_query(tx, e, take_event, li, up ? SELECT_EVENTS UP : SELECT_EVENTS DOWN, "iisiiii", low, high,
 		                   span_of(li->types), li->from, li->to, filter, p->limit + 1);
-	return store_query(tx, e, take_event, li, up ? SELECT_EVENTS NOT_ANOTHERS UP : SELECT_EVENTS NOT_ANOTHERS DOWN, "iisiiiiis", low,
-	                   high, span_of(li->types), li->from, li->to, filter, p->limit + 1, li->num, span_of(li->live));
+	return store_query(tx, e, take_event, li, up ? SELECT_EVENTS NOT_ANOTHERS UP : SELECT_EVENTS NOT_ANOTHERS DOWN,
+	                   "iisiiiiis", low, high, span_of(li->types), li->from, li->to, filter, p->limit + 1, li->num,
+	                   span_of(li->live));
 }
 
 static bool see_row(void *arg, const struct store_row *row)
@@ -233,7 +234,8 @@ void events_stream(struct request *r)
 		                   : strcmp(value, "agent.thinking") == 0 ? STREAM_PREVIEW_THINKING
 		                                                          : 0;
 		if (one == 0 || i >= 100) {
-			request_refuse_kind(r, ERR_INVALID, "event_deltas[]: must be agent.message or agent.thinking, at most 100 times");
+			request_refuse_kind(r, ERR_INVALID,
+			                    "event_deltas[]: must be agent.message or agent.thinking, at most 100 times");
 			return;
 		}
 		previews |= one;

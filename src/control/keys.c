@@ -74,10 +74,11 @@ static struct result ensure_key(struct store_tx *tx, const struct config_environ
 	TRY(store_exec(tx, e, "UPDATE keys SET revoked_at = $1 WHERE name = $2 AND hash <> $3 AND revoked_at IS NULL", "isb",
 	               clock_utc_us(), span_of(name), h));
 	id_make(id, "envkey");
-	return store_exec(tx, e,
-	                  "INSERT INTO keys(hash, id, kind, environment, name, created_at) VALUES ($1, $2, 'environment', $3, $4, $5)"
-	                  " ON CONFLICT(hash) DO UPDATE SET revoked_at = NULL, environment = excluded.environment, name = excluded.name",
-	                  "bsssi", h, span_of(id), span_of(v->id), span_of(name), clock_utc_us());
+	return store_exec(
+	        tx, e,
+	        "INSERT INTO keys(hash, id, kind, environment, name, created_at) VALUES ($1, $2, 'environment', $3, $4, $5)"
+	        " ON CONFLICT(hash) DO UPDATE SET revoked_at = NULL, environment = excluded.environment, name = excluded.name",
+	        "bsssi", h, span_of(id), span_of(v->id), span_of(name), clock_utc_us());
 }
 
 static struct result load(struct op *op, struct store_tx *tx, struct err *e)

@@ -30,7 +30,8 @@ static void refused(struct op *op, const struct err *e)
 }
 
 static struct op *asking_new(struct control *c, struct admin_request *a,
-                             struct result (*run)(struct op *op, struct store_tx *tx, struct err *e), void (*published)(struct op *op))
+                             struct result (*run)(struct op *op, struct store_tx *tx, struct err *e),
+                             void (*published)(struct op *op))
 {
 	struct op *op = op_new(c, NULL, run);
 	struct asking *k = NEW(struct asking);
@@ -58,10 +59,11 @@ static struct result create(struct op *op, struct store_tx *tx, struct err *e)
 		TRY(store_query(tx, e, see_row, &there, "SELECT 1 FROM environments WHERE id = $1", "s", environment));
 	if (!there)
 		return err_set(e, ERR_NOT_FOUND, "there is no environment %s", k->key.environment);
-	return store_exec(tx, e,
-	                  "INSERT INTO keys(hash, id, kind, environment, name, created_at) VALUES ($1, $2, 'environment', $3, $4, $5)",
-	                  "bszsi", span_from((const char *)k->key.hash, AUTH_HASH_LEN), span_of(k->key.id), environment,
-	                  span_of(k->name), clock_utc_us());
+	return store_exec(
+	        tx, e,
+	        "INSERT INTO keys(hash, id, kind, environment, name, created_at) VALUES ($1, $2, 'environment', $3, $4, $5)",
+	        "bszsi", span_from((const char *)k->key.hash, AUTH_HASH_LEN), span_of(k->key.id), environment, span_of(k->name),
+	        clock_utc_us());
 }
 
 static void created(struct op *op)
@@ -69,8 +71,8 @@ static void created(struct op *op)
 	struct asking *k = op->arg;
 	auth_add(op->c->auth, &k->key);
 	json_t *environment = k->key.environment[0] == '\0' ? json_null() : json_string(k->key.environment);
-	admin_answer(k->a, json_pack("{s:b, s:s, s:s, s:o, s:s}", "ok", 1, "id", k->key.id, "key", k->secret, "environment", environment,
-	                             "name", k->name));
+	admin_answer(k->a, json_pack("{s:b, s:s, s:s, s:o, s:s}", "ok", 1, "id", k->key.id, "key", k->secret, "environment",
+	                             environment, "name", k->name));
 }
 
 void keys_admin_create(struct control *c, struct admin_request *a, const json_t *request)
@@ -117,10 +119,11 @@ static bool take_key(void *arg, const struct store_row *row)
 	clock_format(store_int(row, 3), at);
 	if (!store_null(row, 4))
 		clock_format(store_int(row, 4), gone);
-	json_array_append_new(k->list,
-	                      json_pack("{s:s%, s:o, s:s, s:s, s:o}", "id", id.data, id.len, "environment",
-	                                environment.data == NULL ? json_null() : json_stringn(environment.data, environment.len), "name",
-	                                name, "created_at", at, "revoked_at", gone[0] == '\0' ? json_null() : json_string(gone)));
+	json_array_append_new(
+	        k->list,
+	        json_pack("{s:s%, s:o, s:s, s:s, s:o}", "id", id.data, id.len, "environment",
+	                  environment.data == NULL ? json_null() : json_stringn(environment.data, environment.len), "name",
+	                  name, "created_at", at, "revoked_at", gone[0] == '\0' ? json_null() : json_string(gone)));
 	return true;
 }
 

@@ -17,7 +17,8 @@ static struct result take_pair(json_t *map, const char *key, json_t *value, bool
 	size_t len = characters(span_of(key));
 	if (len < 1 || len > KEY_MAX)
 		return err_set(e, ERR_INVALID, "metadata: a key has 1 to %d characters", KEY_MAX);
-	bool gone = patch && (json_is_null(value) || (empty_deletes && json_is_string(value) && json_string_length(value) == 0));
+	bool gone =
+	        patch && (json_is_null(value) || (empty_deletes && json_is_string(value) && json_string_length(value) == 0));
 	if (gone) {
 		json_object_del(map, key);
 		return OK;
@@ -37,8 +38,7 @@ struct result metadata_take(const json_t *body, const json_t *old, bool empty_de
 	json_t *map = old == NULL ? json_object() : json_copy((json_t *)old);
 	const char *key;
 	struct result r = OK;
-	json_object_foreach(given, key, value)
-	{
+	json_object_foreach (given, key, value) {
 		if (!failed(r))
 			r = take_pair(map, key, value, old != NULL, empty_deletes, e);
 	}

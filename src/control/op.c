@@ -39,7 +39,8 @@ static void op_free(struct op *op)
 	free(op);
 }
 
-struct record_note *op_note(struct op *op, enum audit_phase phase, const char *operation, const char *session, const char *object)
+struct record_note *op_note(struct op *op, enum audit_phase phase, const char *operation, const char *session,
+                            const char *object)
 {
 	struct record_note *n = record_note_new(phase, operation);
 	record_note_set(&n->session, span_of(session));

@@ -35,7 +35,8 @@ struct op {
 };
 
 // `r` may be NULL. The op is freed when it is over.
-struct op *op_new(struct control *c, struct request *r, struct result (*run)(struct op *op, struct store_tx *tx, struct err *e));
+struct op *op_new(struct control *c, struct request *r,
+                  struct result (*run)(struct op *op, struct store_tx *tx, struct err *e));
 
 // Adds a note about the request's actor (or "control"), for more fields to be set; op_submit or the job's end issues it.
 struct record_note *op_note(struct op *op, enum audit_phase phase, const char *operation, const char *session,

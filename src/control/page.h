@@ -17,15 +17,15 @@ struct page {
 
 	// While the answer is written.
 	struct buf *out;
-	int64_t n;      // items written
-	bool more;      // there is one more than `limit`
+	int64_t n; // items written
+	bool more; // there is one more than `limit`
 	int64_t last, first_at;
 	char last_id[ID_MAX], first_id[ID_MAX];
 };
 
 // Reads `limit`, `page` and, with `ordered`, `order`. ERR_INVALID names the parameter.
-MUST_USE struct result page_parse(struct page *p, const struct request *r, int64_t limit_default, int64_t limit_max, bool ordered,
-                                  bool ascending, struct err *e);
+MUST_USE struct result page_parse(struct page *p, const struct request *r, int64_t limit_default, int64_t limit_max,
+                                  bool ordered, bool ascending, struct err *e);
 
 // True when rows must be read in ascending order of the place.
 bool page_reads_up(const struct page *p);

@@ -36,8 +36,8 @@ void record_note_free(struct record_note *n)
 	loop_timer_cancel(&n->again);
 	if (n->pending != NULL)
 		audit_cancel(&n->pending);
-	char *fields[] = {n->uid,    n->pair,  n->operation, n->session,   n->agent,
-	                  n->actor,  n->object, n->reason,   n->arguments, n->result};
+	char *fields[] = {n->uid,   n->pair,   n->operation, n->session,   n->agent,
+	                  n->actor, n->object, n->reason,    n->arguments, n->result};
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
 		free(fields[i]);
 	free(n);
@@ -86,6 +86,21 @@ static void try_again(void *arg)
 	hand_in(n);
 }
 
+// The recorder will never take it as it is. That it happened is recorded all the same, under another uid and without what came
+// from outside; the log line above has the rest.
+static void strip(struct record_note *n)
+{
+	char **outside[] = {&n->reason, &n->arguments, &n->result, &n->object, &n->actor, &n->agent};
+	for (size_t i = 0; i < ARRAY_LEN(outside); i++) {
+		free(*outside[i]);
+		*outside[i] = NULL;
+	}
+	char uid[ID_MAX];
+	id_make(uid, "ctl");
+	record_note_set(&n->uid, span_of(uid));
+	n->tries = 0;
+}
+
 static void recorded(void *arg, const struct err *e)
 {
 	struct record_note *n = arg;
@@ -95,6 +110,8 @@ static void recorded(void *arg, const struct err *e)
 		return;
 	}
 	log_warn("record.again", "uid=%s error=%s", n->uid, LOG_Q(span_of(e->msg)));
+	if (e->kind == ERR_INVALID || e->kind == ERR_TOO_LARGE || (e->kind == ERR_CONFLICT && n->tries++ > 20))
+		strip(n);
 	n->again = loop_timer_start(n->record->loop, AGAIN_MS, try_again, n);
 }
 

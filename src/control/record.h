@@ -10,6 +10,7 @@ struct record_note {
 	struct record_note *next;
 	enum audit_phase phase;
 	bool denied, failed;
+	int tries;
 	// Heap or NULL; see struct audit_entry.
 	char *uid, *pair, *operation, *session, *agent, *actor, *object, *reason, *arguments, *result;
 	void (*recorded)(void *arg);

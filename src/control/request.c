@@ -69,11 +69,16 @@ static const struct {
 	int status;
 	const char *type;
 } refusals[] = {
-        {ERR_INVALID, 400, "invalid_request_error"}, {ERR_MISUSED, 400, "invalid_request_error"},
-        {ERR_UNAUTHENTICATED, 401, "authentication_error"}, {ERR_DENIED, 403, "permission_error"},
-        {ERR_NOT_FOUND, 404, "not_found_error"}, {ERR_CONFLICT, 409, "invalid_request_error"},
-        {ERR_TOO_LARGE, 413, "request_too_large"}, {ERR_UNREACHABLE, 503, "api_error"},
-        {ERR_CORRUPT, 500, "api_error"}, {ERR_SYSTEM, 500, "api_error"},
+        {ERR_INVALID, 400, "invalid_request_error"},
+        {ERR_MISUSED, 400, "invalid_request_error"},
+        {ERR_UNAUTHENTICATED, 401, "authentication_error"},
+        {ERR_DENIED, 403, "permission_error"},
+        {ERR_NOT_FOUND, 404, "not_found_error"},
+        {ERR_CONFLICT, 409, "invalid_request_error"},
+        {ERR_TOO_LARGE, 413, "request_too_large"},
+        {ERR_UNREACHABLE, 503, "api_error"},
+        {ERR_CORRUPT, 500, "api_error"},
+        {ERR_SYSTEM, 500, "api_error"},
 };
 
 void request_refuse(struct request *r, const struct err *e, const struct request_error *more)
@@ -138,7 +143,8 @@ struct result request_param_int(const struct request *r, const char *name, int64
 		return OK;
 	uint64_t n = 0;
 	if (failed(span_to_u64(span_of(value), INT64_MAX, name, &n, NULL)) || (int64_t)n < min || (int64_t)n > max)
-		return err_set(e, ERR_INVALID, "%s: must be a whole number from %lld to %lld", name, (long long)min, (long long)max);
+		return err_set(e, ERR_INVALID, "%s: must be a whole number from %lld to %lld", name, (long long)min,
+		               (long long)max);
 	*out = (int64_t)n;
 	return OK;
 }

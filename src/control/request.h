@@ -21,14 +21,14 @@ struct request_param {
 struct request {
 	struct control *c;
 	struct http_exchange *x;
-	char id[ID_MAX];                   // request-id
-	struct credential who;             // a copy: the table may change while we wait
+	char id[ID_MAX];                      // request-id
+	struct credential who;                // a copy: the table may change while we wait
 	char *segments[REQUEST_SEGMENTS_MAX]; // of the path, decoded: "v1", "sessions", …
 	size_t n_segments;
 	struct request_param query[REQUEST_QUERY_MAX];
 	size_t n_query;
-	json_t *body;   // the object sent, NULL when the route takes none
-	const char *calls; // static: the value of PROTOCOL_CALLS_FIELD on the answer, or NULL
+	json_t *body;            // the object sent, NULL when the route takes none
+	const char *calls;       // static: the value of PROTOCOL_CALLS_FIELD on the answer, or NULL
 	void (*gone)(void *arg); // told when the client goes away; the owner frees the request then or later
 	void *gone_arg;
 };
@@ -39,15 +39,16 @@ void request_free(struct request *r);
 // What a refusal holds beside kind and message of a struct err; zero: derived from the kind.
 struct request_error {
 	int status;
-	const char *type;    // error.type
-	json_t *details;     // error.details; owned
-	bool final;          // x-should-retry: false
+	const char *type; // error.type
+	json_t *details;  // error.details; owned
+	bool final;       // x-should-retry: false
 };
 
 // Each answers and frees the request (text and json are copied or taken).
 void request_answer(struct request *r, struct span json_text);
 void request_answer_json(struct request *r, json_t *json); // takes it
-void request_refuse(struct request *r, const struct err *e, const struct request_error *more); // `more` may be NULL; details taken
+void request_refuse(struct request *r, const struct err *e,
+                    const struct request_error *more); // `more` may be NULL; details taken
 void request_refuse_kind(struct request *r, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 // The value of a query parameter, NULL when absent. Arrays: "types[]" is matched with and without brackets.

@@ -10,6 +10,7 @@
 #include "control/work_routes.h"
 
 #define QUERY_MAX 32768
+#define SEGMENT_MAX 128
 
 // Who may use a route.
 enum {
@@ -93,6 +94,18 @@ static const struct route *find_route(const struct request *r, struct span metho
 	return NULL;
 }
 
+// Words of routes and identifiers are made of these; nothing else can be here, and what follows need not think of it.
+static bool is_word(struct span s)
+{
+	bool ok = s.len >= 1 && s.len <= SEGMENT_MAX && s.data[0] != '.';
+	for (size_t i = 0; i < s.len && ok; i++) {
+		char c = s.data[i];
+		ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+		     c == '.';
+	}
+	return ok;
+}
+
 static struct result parse_path(struct request *r, struct span path, struct err *e)
 {
 	AUTO_BUF struct buf segment;
@@ -106,6 +119,8 @@ static struct result parse_path(struct request *r, struct span path, struct err 
 			return err_set(e, ERR_NOT_FOUND, "there is nothing here");
 		buf_clear(&segment);
 		TRY(http1_decode_segment(head, &segment, e));
+		if (!is_word(buf_span(&segment)))
+			return err_set(e, ERR_NOT_FOUND, "there is nothing here: no path has such a part");
 		r->segments[r->n_segments++] = span_dup(buf_span(&segment));
 	}
 	return OK;
@@ -173,13 +188,14 @@ void router_handle(void *arg, struct http_exchange *x)
 	const struct route *route = NULL;
 	bool other_method = false;
 	struct err e;
-	struct result res = parse_path(r, http->path, &e);
+	struct result res = authenticate(r, &e);
 	if (!failed(res))
-		res = authenticate(r, &e);
+		res = parse_path(r, http->path, &e);
 	if (!failed(res)) {
 		route = find_route(r, http->method, &other_method);
 		if (route == NULL)
-			res = other_method ? err_set(&e, ERR_INVALID, "%.*s is not for this path", SPAN_FMT(span_head(http->method, 16)))
+			res = other_method ? err_set(&e, ERR_INVALID, "%.*s is not for this path",
+			                             SPAN_FMT(span_head(http->method, 16)))
 			                   : err_set(&e, ERR_NOT_FOUND, "there is nothing at this path");
 	}
 	if (!failed(res))

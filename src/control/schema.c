@@ -31,7 +31,8 @@ static const char first[] =
         "CREATE INDEX sessions_busy ON sessions(status) WHERE status IN (1, 2);"
 
         "CREATE TABLE events("
-        " pos INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, processed_at INTEGER, body TEXT NOT NULL, kept TEXT) STRICT;"
+        " pos INTEGER PRIMARY KEY, id TEXT NOT NULL, type TEXT NOT NULL, processed_at INTEGER, body TEXT NOT NULL, kept TEXT) "
+        "STRICT;"
 
         "CREATE INDEX events_waiting ON events(pos) WHERE processed_at IS NULL;"
 

@@ -90,10 +90,11 @@ static struct result take_resource(const json_t *given, size_t i, json_t *out, s
 	if (memchr(store.data, '/', store.len) != NULL || span_starts(store, "."))
 		return err_set(e, ERR_INVALID, "%s.memory_store_id: not an id", where);
 	AUTO_FREE char *mount = mem_printf("/mnt/memory/%.*s", SPAN_FMT(store));
-	json_array_append_new(out, json_pack("{s:s, s:s%, s:s%, s:o, s:n, s:n, s:s}", "type", "memory_store", "memory_store_id", store.data,
-	                                     store.len, "access", access.data, access.len, "instructions",
-	                                     instructions.data == NULL ? json_null() : json_stringn(instructions.data, instructions.len),
-	                                     "name", "description", "mount_path", mount));
+	json_array_append_new(
+	        out, json_pack("{s:s, s:s%, s:s%, s:o, s:n, s:n, s:s}", "type", "memory_store", "memory_store_id", store.data,
+	                       store.len, "access", access.data, access.len, "instructions",
+	                       instructions.data == NULL ? json_null() : json_stringn(instructions.data, instructions.len),
+	                       "name", "description", "mount_path", mount));
 	return OK;
 }
 
@@ -105,7 +106,7 @@ struct result session_create_resources(const json_t *body, json_t **out, struct 
 	if (json_array_size(list) > RESOURCES_MAX)
 		return err_set(e, ERR_INVALID, "resources: at most %d", RESOURCES_MAX);
 	AUTO_JSON json_t *resources = json_array();
-	json_array_foreach(list, i, item)
+	json_array_foreach (list, i, item)
 		TRY(take_resource(item, i, resources, e));
 	*out = json_incref(resources);
 	return OK;
@@ -123,10 +124,12 @@ static bool take_environment(void *arg, const struct store_row *row)
 static struct result check_environment(struct op *op, struct store_tx *tx, struct span id, struct err *e)
 {
 	char type[32] = "";
-	struct result r = store_query_one(tx, e, take_environment, type, "SELECT type, archived_at FROM environments WHERE id = $1", "s", id);
+	struct result r = store_query_one(tx, e, take_environment, type,
+	                                  "SELECT type, archived_at FROM environments WHERE id = $1", "s", id);
 	if (failed(r) && e->kind == ERR_NOT_FOUND) {
 		op->error.details = json_pack("{s:s}", "error_code", "environment_not_found");
-		return err_set(e, ERR_NOT_FOUND, "environment_id: there is no environment %.*s", (int)(id.len < 64 ? id.len : 64), id.data);
+		return err_set(e, ERR_NOT_FOUND, "environment_id: there is no environment %.*s",
+		               (int)(id.len < 64 ? id.len : 64), id.data);
 	}
 	TRY(r);
 	if (type[31] != 0) {
@@ -134,7 +137,8 @@ static struct result check_environment(struct op *op, struct store_tx *tx, struc
 		return err_set(e, ERR_INVALID, "environment_id: that environment is archived");
 	}
 	if (strcmp(type, "self_hosted") != 0)
-		return err_set(e, ERR_INVALID, "environment_id: only sessions in self_hosted environments run on this control plane");
+		return err_set(e, ERR_INVALID,
+		               "environment_id: only sessions in self_hosted environments run on this control plane");
 	return OK;
 }
 
@@ -152,14 +156,15 @@ static struct result insert(struct op *op, struct store_tx *tx, const char *id, 
 	json_t *title_json = json_object_get(body, "title");
 	if (json_is_string(title_json))
 		title = json_dumps(title_json, JSON_ENCODE_ANY | JSON_COMPACT);
-	return store_exec(tx, e,
-	                  "INSERT INTO sessions(id, environment, agent_id, agent_version, agent, title, metadata, resources, status,"
-	                  " next_seq, waiting, open_span, up_to_seq, input_tokens, output_tokens, cache_read, cache_creation, active_us,"
-	                  " created_at, updated_at)"
-	                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 1, 0, '', 0, 0, 0, 0, 0, 0, $9, $9)",
-	                  "sssiszssi", span_of(id), environment, json_span(json_object_get(agent, "id")),
-	                  (int64_t)json_integer_value(json_object_get(agent, "version")), span_of(agent_text), span_of(title),
-	                  span_of(metadata_text), span_of(resources_text), clock_utc_us());
+	return store_exec(
+	        tx, e,
+	        "INSERT INTO sessions(id, environment, agent_id, agent_version, agent, title, metadata, resources, status,"
+	        " next_seq, waiting, open_span, up_to_seq, input_tokens, output_tokens, cache_read, cache_creation, active_us,"
+	        " created_at, updated_at)"
+	        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 1, 0, '', 0, 0, 0, 0, 0, 0, $9, $9)",
+	        "sssiszssi", span_of(id), environment, json_span(json_object_get(agent, "id")),
+	        (int64_t)json_integer_value(json_object_get(agent, "version")), span_of(agent_text), span_of(title),
+	        span_of(metadata_text), span_of(resources_text), clock_utc_us());
 }
 
 static struct result create(struct op *op, struct store_tx *tx, struct err *e)
@@ -180,9 +185,8 @@ static struct result create(struct op *op, struct store_tx *tx, struct err *e)
 
 static struct result check_body(const json_t *body, struct err *e)
 {
-	static const char *const members[] = {"agent",          "environment_id", "title",     "metadata",
-	                                      "initial_events", "resources",      "vault_ids", "budget",
-	                                      NULL};
+	static const char *const members[] = {"agent",     "environment_id", "title",  "metadata", "initial_events",
+	                                      "resources", "vault_ids",      "budget", NULL};
 	struct span environment, title = {NULL, 0};
 	json_t *list = NULL, *ev;
 	size_t i;
@@ -201,8 +205,7 @@ static struct result check_body(const json_t *body, struct err *e)
 	if (initial == NULL || json_is_null(initial) || (json_is_array(initial) && json_array_size(initial) == 0))
 		return OK;
 	TRY(event_params_check_all(body, "initial_events", INITIAL_EVENTS_MAX, &list, e));
-	json_array_foreach(list, i, ev)
-	{
+	json_array_foreach (list, i, ev) {
 		if (!span_is(json_span(json_object_get(ev, "type")), "user.message"))
 			return err_set(e, ERR_INVALID, "initial_events[%zu].type: must be user.message", i);
 	}

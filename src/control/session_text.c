@@ -25,8 +25,9 @@ static bool put_usage(struct buf *out, const struct store_row *row)
 
 static bool put_times(struct buf *out, const struct store_row *row)
 {
-	return buf_add_str(out, ",\"archived_at\":") && text_time(out, store_int(row, 15)) && buf_add_str(out, ",\"created_at\":") &&
-	       text_time(out, store_int(row, 13)) && buf_add_str(out, ",\"updated_at\":") && text_time(out, store_int(row, 14));
+	return buf_add_str(out, ",\"archived_at\":") && text_time(out, store_int(row, 15)) &&
+	       buf_add_str(out, ",\"created_at\":") && text_time(out, store_int(row, 13)) &&
+	       buf_add_str(out, ",\"updated_at\":") && text_time(out, store_int(row, 14));
 }
 
 bool session_text_put(struct buf *out, const struct store_row *row, int64_t now)
@@ -34,10 +35,12 @@ bool session_text_put(struct buf *out, const struct store_row *row, int64_t now)
 	struct span id = store_text(row, 0), environment = store_text(row, 3);
 	return buf_printf(out, "{\"id\":\"%.*s\",\"type\":\"session\",\"status\":\"%s\",\"agent\":", SPAN_FMT(id),
 	                  statuses[store_int(row, 1) & 3]) &&
-	       buf_add(out, store_text(row, 2)) && buf_printf(out, ",\"environment_id\":\"%.*s\",\"title\":", SPAN_FMT(environment)) &&
+	       buf_add(out, store_text(row, 2)) &&
+	       buf_printf(out, ",\"environment_id\":\"%.*s\",\"title\":", SPAN_FMT(environment)) &&
 	       buf_add(out, store_null(row, 4) ? SPAN_LIT("null") : store_text(row, 4)) && buf_add_str(out, ",\"metadata\":") &&
 	       buf_add(out, store_text(row, 5)) && buf_add_str(out, ",\"resources\":") && buf_add(out, store_text(row, 6)) &&
-	       buf_add_str(out, ",\"vault_ids\":[],\"outcome_evaluations\":[],\"budget\":null,\"deployment_id\":null,\"usage\":") &&
+	       buf_add_str(out,
+	                   ",\"vault_ids\":[],\"outcome_evaluations\":[],\"budget\":null,\"deployment_id\":null,\"usage\":") &&
 	       put_usage(out, row) && buf_add_str(out, ",\"stats\":") && put_stats(out, row, now) && put_times(out, row) &&
 	       buf_add_str(out, "}");
 }
@@ -57,8 +60,10 @@ bool session_text_is_thread(const char *session, const char *thread)
 bool session_text_thread(struct buf *out, const struct store_row *row, int64_t now)
 {
 	struct span id = store_text(row, 0), tail = tail_of(id);
-	return buf_printf(out, "{\"id\":\"sthr_%.*s\",\"type\":\"session_thread\",\"session_id\":\"%.*s\",\"parent_thread_id\":null,",
-	                  SPAN_FMT(tail), SPAN_FMT(id)) &&
+	return buf_printf(
+	               out,
+	               "{\"id\":\"sthr_%.*s\",\"type\":\"session_thread\",\"session_id\":\"%.*s\",\"parent_thread_id\":null,",
+	               SPAN_FMT(tail), SPAN_FMT(id)) &&
 	       buf_printf(out, "\"workflow_run_id\":null,\"status\":\"%s\",\"agent\":", statuses[store_int(row, 1) & 3]) &&
 	       buf_add(out, store_text(row, 2)) && buf_add_str(out, ",\"usage\":") && put_usage(out, row) &&
 	       buf_add_str(out, ",\"stats\":") && put_stats(out, row, now) && put_times(out, row) && buf_add_str(out, "}");

@@ -6,8 +6,8 @@
 #include "store/store.h"
 
 // For a query over the table `sessions s`.
-#define SESSION_TEXT_COLUMNS                                                                                                 \
-	"s.id, s.status, s.agent, s.environment, s.title, s.metadata, s.resources, s.input_tokens, s.output_tokens,"          \
+#define SESSION_TEXT_COLUMNS                                                                                         \
+	"s.id, s.status, s.agent, s.environment, s.title, s.metadata, s.resources, s.input_tokens, s.output_tokens," \
 	" s.cache_read, s.cache_creation, s.running_since, s.active_us, s.created_at, s.updated_at, s.archived_at, s.num"
 #define SESSION_TEXT_NUM 16
 

@@ -57,8 +57,8 @@ struct result session_tx_load(struct session_tx *s, struct op *op, struct store_
 	return OK;
 }
 
-static struct result insert(struct session_tx *s, int64_t seq, const char *id, const char *type, bool processed, struct span body,
-                            const json_t *kept, struct err *e)
+static struct result insert(struct session_tx *s, int64_t seq, const char *id, const char *type, bool processed,
+                            struct span body, const json_t *kept, struct err *e)
 {
 	AUTO_FREE char *kept_text = kept == NULL ? NULL : json_text(kept, NULL);
 	struct span k = span_of(kept_text);
@@ -67,8 +67,8 @@ static struct result insert(struct session_tx *s, int64_t seq, const char *id, c
 		                  "INSERT INTO events(pos, id, type, processed_at, body, kept) VALUES ($1, $2, $3, $4, $5, $6)",
 		                  "issisz", schema_pos(s->num, seq), span_of(id), span_of(type), s->now, body, k);
 	return store_exec(s->tx, e,
-	                  "INSERT INTO events(pos, id, type, processed_at, body, kept) VALUES ($1, $2, $3, NULL, $4, $5)", "isssz",
-	                  schema_pos(s->num, seq), span_of(id), span_of(type), body, k);
+	                  "INSERT INTO events(pos, id, type, processed_at, body, kept) VALUES ($1, $2, $3, NULL, $4, $5)",
+	                  "isssz", schema_pos(s->num, seq), span_of(id), span_of(type), body, k);
 }
 
 // Tells the streams of an event, as it reads now.
@@ -144,8 +144,8 @@ static struct result renumber(struct session_tx *s, const struct waiting_event *
 {
 	int64_t seq = s->next_seq++;
 	struct effects_event *shown;
-	TRY(store_exec(s->tx, e, "UPDATE events SET pos = $1, processed_at = $2 WHERE pos = $3", "iii", schema_pos(s->num, seq), s->now,
-	               ev->pos));
+	TRY(store_exec(s->tx, e, "UPDATE events SET pos = $1, processed_at = $2 WHERE pos = $3", "iii", schema_pos(s->num, seq),
+	               s->now, ev->pos));
 	return show(s, seq, ev->id, span_of(ev->type), span_of(ev->body), true, &shown, e);
 }
 
@@ -182,8 +182,8 @@ struct result session_tx_end_span(struct session_tx *s, bool is_error, json_t *u
 		s->usage[i] += n;
 		json_object_set_new(numbers, usage_names[i], json_integer(n));
 	}
-	AUTO_JSON json_t *ev = json_pack("{s:s, s:s, s:b, s:O}", "type", "span.model_request_end", "model_request_start_id", s->open_span,
-	                                 "is_error", is_error, "model_usage", numbers);
+	AUTO_JSON json_t *ev = json_pack("{s:s, s:s, s:b, s:O}", "type", "span.model_request_end", "model_request_start_id",
+	                                 s->open_span, "is_error", is_error, "model_usage", numbers);
 	s->open_span[0] = '\0';
 	s->usage_due = true;
 	return session_tx_append(s, ev, NULL, true, NULL, e);
@@ -191,7 +191,8 @@ struct result session_tx_end_span(struct session_tx *s, bool is_error, json_t *u
 
 struct result session_tx_status(struct session_tx *s, enum session_status status, struct err *e)
 {
-	static const char *const types[] = {NULL, "session.status_running", "session.status_rescheduled", "session.status_terminated"};
+	static const char *const types[] = {NULL, "session.status_running", "session.status_rescheduled",
+	                                    "session.status_terminated"};
 	if (s->status == status)
 		return OK;
 	if (s->status == SESSION_RUNNING && s->running_since != 0)
@@ -205,18 +206,18 @@ static struct result append_usage(struct session_tx *s, struct err *e)
 {
 	s->usage_due = false;
 	int64_t active = s->active_us + (s->running_since != 0 && s->now > s->running_since ? s->now - s->running_since : 0);
-	AUTO_JSON json_t *ev = json_pack("{s:s, s:{s:f, s:{s:I, s:i}, s:I, s:I, s:I}}", "type", "session.usage", "usage", "active_seconds",
-	                                 (double)(active / 1000) / 1e3, "cache_creation", "ephemeral_5m_input_tokens",
-	                                 (json_int_t)s->usage[3], "ephemeral_1h_input_tokens", 0, "cache_read_input_tokens",
-	                                 (json_int_t)s->usage[2], "input_tokens", (json_int_t)s->usage[0], "output_tokens",
-	                                 (json_int_t)s->usage[1]);
+	AUTO_JSON json_t *ev =
+	        json_pack("{s:s, s:{s:f, s:{s:I, s:i}, s:I, s:I, s:I}}", "type", "session.usage", "usage", "active_seconds",
+	                  (double)(active / 1000) / 1e3, "cache_creation", "ephemeral_5m_input_tokens", (json_int_t)s->usage[3],
+	                  "ephemeral_1h_input_tokens", 0, "cache_read_input_tokens", (json_int_t)s->usage[2], "input_tokens",
+	                  (json_int_t)s->usage[0], "output_tokens", (json_int_t)s->usage[1]);
 	return session_tx_append(s, ev, NULL, true, NULL, e);
 }
 
 struct result session_tx_idle(struct session_tx *s, json_t *stop_reason, json_t *stop_details, struct err *e)
 {
-	AUTO_JSON json_t *ev = json_pack("{s:s, s:o, s:o}", "type", "session.status_idle", "stop_reason", stop_reason, "stop_details",
-	                                 stop_details == NULL ? json_null() : json_incref(stop_details));
+	AUTO_JSON json_t *ev = json_pack("{s:s, s:o, s:o}", "type", "session.status_idle", "stop_reason", stop_reason,
+	                                 "stop_details", stop_details == NULL ? json_null() : json_incref(stop_details));
 	if (s->usage_due || s->status != SESSION_IDLE)
 		TRY(append_usage(s, e));
 	TRY(session_tx_status(s, SESSION_IDLE, e));
@@ -250,8 +251,8 @@ struct result session_tx_save(struct session_tx *s, struct err *e)
 	               "UPDATE sessions SET status = $1, next_seq = $2, waiting = $3, open_span = $4, up_to_seq = $5,"
 	               " input_tokens = $6, output_tokens = $7, cache_read = $8, cache_creation = $9, running_since = $10,"
 	               " active_us = $11, updated_at = $12 WHERE num = $13",
-	               "iiisiiiiiiiii", (int64_t)s->status, s->next_seq, s->waiting, span_of(s->open_span), s->up_to_seq, s->usage[0],
-	               s->usage[1], s->usage[2], s->usage[3], s->running_since, s->active_us, s->now, s->num));
+	               "iiisiiiiiiiii", (int64_t)s->status, s->next_seq, s->waiting, span_of(s->open_span), s->up_to_seq,
+	               s->usage[0], s->usage[1], s->usage[2], s->usage[3], s->running_since, s->active_us, s->now, s->num));
 	bool needed = s->status == SESSION_RUNNING;
 	if (alive && !needed)
 		TRY(calls_need_worker(s, &needed, e));

@@ -31,7 +31,7 @@ struct session_tx {
 	int64_t waiting; // events with processed_at null
 	char open_span[ID_MAX];
 	int64_t up_to_seq;
-	int64_t usage[4]; // input, output, cache read, cache creation
+	int64_t usage[4];      // input, output, cache read, cache creation
 	int64_t running_since; // 0: not running
 	int64_t active_us;
 	bool archived;
@@ -41,8 +41,9 @@ struct session_tx {
 	bool calls_changed; // the set of open calls is another one than at the last idle
 	bool usage_due;     // a model request ended: session.usage stands before the next idle
 	const char *stop_reason;
-	json_t *stop_details;   // borrowed
-	const char *worker_epoch; // a worker's stream is open for this lease, or "*": one that uses the environment key; or NULL
+	json_t *stop_details; // borrowed
+	const char
+	        *worker_epoch; // a worker's stream is open for this lease, or "*": one that uses the environment key; or NULL
 };
 
 // ERR_NOT_FOUND names the session.
@@ -66,6 +67,7 @@ MUST_USE struct result session_tx_save(struct session_tx *s, struct err *e);
 
 // Sets the status, with its event for RUNNING and RESCHEDULING and TERMINATED; IDLE has its own with the stop reason.
 MUST_USE struct result session_tx_status(struct session_tx *s, enum session_status status, struct err *e);
-MUST_USE struct result session_tx_idle(struct session_tx *s, json_t *stop_reason, json_t *stop_details, struct err *e); // takes reason
+MUST_USE struct result session_tx_idle(struct session_tx *s, json_t *stop_reason, json_t *stop_details,
+                                       struct err *e); // takes reason
 
 #endif

@@ -30,8 +30,8 @@ static struct result write_session(struct op *op, struct store_tx *tx, const cha
                                    bool (*put)(struct buf *out, const struct store_row *row, int64_t now), struct err *e)
 {
 	struct writing w = {&op->answer, clock_utc_us(), false, put};
-	struct result r = store_query_one(tx, e, write_one, &w, "SELECT " SESSION_TEXT_COLUMNS " FROM sessions s WHERE s.id = $1", "s",
-	                                  span_of(id));
+	struct result r = store_query_one(tx, e, write_one, &w,
+	                                  "SELECT " SESSION_TEXT_COLUMNS " FROM sessions s WHERE s.id = $1", "s", span_of(id));
 	if (failed(r))
 		return e->kind == ERR_NOT_FOUND ? err_set(e, ERR_NOT_FOUND, "there is no session %.64s", id) : r;
 	return w.full ? err_set(e, ERR_TOO_LARGE, "the answer is too large") : OK;
@@ -53,7 +53,8 @@ static struct result get(struct op *op, struct store_tx *tx, struct err *e)
 {
 	const char *id = op->r->segments[2];
 	char environment[ID_MAX] = "";
-	TRY(store_query(tx, e, take_environment, environment, "SELECT environment FROM sessions WHERE id = $1", "s", span_of(id)));
+	TRY(store_query(tx, e, take_environment, environment, "SELECT environment FROM sessions WHERE id = $1", "s",
+	                span_of(id)));
 	if (environment[0] != '\0')
 		TRY(events_allowed(&op->r->who, id, environment, e));
 	return sessions_answer(op, tx, id, e);
@@ -190,7 +191,7 @@ void sessions_archive(struct request *r)
 	op_submit(op);
 }
 
-static struct result delete(struct op *op, struct store_tx *tx, struct err *e)
+static struct result delete (struct op *op, struct store_tx *tx, struct err *e)
 {
 	struct session_tx s;
 	TRY(session_tx_load(&s, op, tx, op->r->segments[2], e));

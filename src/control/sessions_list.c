@@ -50,10 +50,11 @@ static bool list_one(void *arg, const struct store_row *row)
 	return room && !li->full;
 }
 
-#define WHERE                                                                                                           \
-	"SELECT " SESSION_TEXT_COLUMNS " FROM sessions s WHERE s.num > $1 AND s.num < $2"                               \
-	" AND ($3 = '' OR s.agent_id = $3) AND ($4 = 0 OR s.agent_version = $4) AND s.created_at BETWEEN $5 AND $6"     \
-	" AND ($7 = 1 OR s.archived_at IS NULL) AND ($8 >> s.status) % 2 = 1"                                           \
+#define WHERE                                                                                                       \
+	"SELECT " SESSION_TEXT_COLUMNS                                                                              \
+	" FROM sessions s WHERE s.num > $1 AND s.num < $2"                                                          \
+	" AND ($3 = '' OR s.agent_id = $3) AND ($4 = 0 OR s.agent_version = $4) AND s.created_at BETWEEN $5 AND $6" \
+	" AND ($7 = 1 OR s.archived_at IS NULL) AND ($8 >> s.status) % 2 = 1"                                       \
 	" AND ($9 = '' OR s.resources LIKE '%\"memory_store_id\":\"' || $9 || '\"%')"
 
 static struct result list(struct op *op, struct store_tx *tx, struct err *e)
@@ -66,8 +67,9 @@ static struct result list(struct op *op, struct store_tx *tx, struct err *e)
 		*(up ? &low : &high) = p->at;
 	li->now = clock_utc_us();
 	if (li->deployment == NULL) // nothing here belongs to a deployment
-		TRY(store_query(tx, e, list_one, li, up ? WHERE " ORDER BY s.num LIMIT $10" : WHERE " ORDER BY s.num DESC LIMIT $10",
-		                "iisiiiiisi", low, high, span_of(li->agent), li->version, li->from, li->to, (int64_t)li->archived,
+		TRY(store_query(tx, e, list_one, li,
+		                up ? WHERE " ORDER BY s.num LIMIT $10" : WHERE " ORDER BY s.num DESC LIMIT $10", "iisiiiiisi",
+		                low, high, span_of(li->agent), li->version, li->from, li->to, (int64_t)li->archived,
 		                li->statuses, span_of(li->memory), p->limit + 1));
 	for (size_t i = li->n_texts; i-- > 0;)
 		ok = ok && buf_add_str(&op->answer, li->texts[i]) && (i == 0 || buf_add_str(&op->answer, ","));
@@ -127,7 +129,8 @@ void sessions_list(struct request *r)
 		res = parse_times(li, r, &e);
 	if (!failed(res))
 		res = parse_statuses(li, r, &e);
-	if (!failed(res) && li->memory != NULL && strpbrk(li->memory, "%_\"\\") != NULL && strncmp(li->memory, "memstore_", 9) != 0)
+	if (!failed(res) && li->memory != NULL && strpbrk(li->memory, "%_\"\\") != NULL &&
+	    strncmp(li->memory, "memstore_", 9) != 0)
 		res = err_set(&e, ERR_INVALID, "memory_store_id: not an id");
 	if (failed(res))
 		op_refuse(op, &e);
@@ -146,7 +149,8 @@ static bool take_text(void *arg, const struct store_row *row)
 static struct result load_resources(struct op *op, struct store_tx *tx, char **out, struct err *e)
 {
 	const char *id = op->r->segments[2];
-	struct result r = store_query_one(tx, e, take_text, out, "SELECT resources FROM sessions WHERE id = $1", "s", span_of(id));
+	struct result r =
+	        store_query_one(tx, e, take_text, out, "SELECT resources FROM sessions WHERE id = $1", "s", span_of(id));
 	return failed(r) && e->kind == ERR_NOT_FOUND ? err_set(e, ERR_NOT_FOUND, "there is no session %.64s", id) : r;
 }
 

@@ -152,7 +152,7 @@ void stream_hub_open(struct stream_hub *hub, struct request *r, const char *sess
 	if (r->who.kind == AUTH_TOKEN)
 		work_epoch(s->epoch, r->who.id, r->who.epoch);
 	else if (r->who.kind == AUTH_ENVIRONMENT)
-		strcpy(s->epoch, "*");
+		memcpy(s->epoch, "*", 2);
 	buf_init(&s->waiting_text, FRAME_MAX);
 	r->gone = client_gone;
 	r->gone_arg = s;

@@ -21,13 +21,13 @@ static struct result expose(struct op *op, struct store_tx *tx, struct err *e)
 	TRY(session_tx_load(&s, op, tx, x->session, e));
 	char live[EPOCH_MAX];
 	TRY(work_tx_live_epoch(tx, s.num, live, e));
-	if (live[0] == '\0' || (strcmp(x->epoch, "*") != 0 && strcmp(x->epoch, live) != 0))
-		return OK;
-	TRY(calls_expose(op, tx, s.num, s.id, x->seq, x->seq, live, e));
+	bool mine = live[0] != '\0' && (strcmp(x->epoch, "*") == 0 || strcmp(x->epoch, live) == 0);
+	if (mine)
+		TRY(calls_expose(op, tx, s.num, s.id, x->seq, x->seq, live, e));
 	struct call c;
 	if (failed(calls_find(&s, span_of(x->call), &c, e)))
 		return e->kind == ERR_INVALID ? OK : FAIL;
-	x->exposed = c.open && strcmp(c.epoch, live) == 0;
+	x->exposed = c.open && (s.at_least_once || (mine && strcmp(c.epoch, live) == 0));
 	return OK;
 }
 

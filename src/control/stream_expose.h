@@ -21,7 +21,7 @@ struct stream {
 	char epoch[EPOCH_MAX]; // "": no worker's; "*": an environment key's; else the lease
 	struct stream_frame *waiting;
 	size_t n_waiting;
-	struct buf waiting_text; // the frames, one behind the other
+	struct buf waiting_text;        // the frames, one behind the other
 	struct stream_expose *exposing; // under way for the first of them
 	struct loop *loop;
 	struct loop_timer *ending; // it is being broken off

@@ -6,7 +6,7 @@
 #include "base/json.h"
 
 MUST_USE bool text_string(struct buf *out, const char *s); // a JSON string, NULL: null
-MUST_USE bool text_time(struct buf *out, int64_t utc_us);   // an RFC 3339 string, 0: null
+MUST_USE bool text_time(struct buf *out, int64_t utc_us);  // an RFC 3339 string, 0: null
 
 // ERR_INVALID unless `s` has min to max characters and no controls.
 MUST_USE struct result text_check_name(struct span s, const char *what, size_t min, size_t max, struct err *e);

@@ -84,7 +84,8 @@ static struct result look(struct op *op, struct store_tx *tx, struct err *e)
 	int64_t now = clock_utc_us();
 	TRY(store_query(tx, e, add, s, "SELECT environment, id FROM work WHERE lease_until <= $1", "i", now));
 	TRY(store_query(tx, e, add, s,
-	                "SELECT DISTINCT '', s.id FROM calls c JOIN sessions s ON s.num = c.session WHERE c.hold_until <= $1", "i", now));
+	                "SELECT DISTINCT '', s.id FROM calls c JOIN sessions s ON s.num = c.session WHERE c.hold_until <= $1",
+	                "i", now));
 	TRY(store_query(tx, e, take_next, s, "SELECT min(lease_until) FROM work WHERE lease_until > $1", "i", now));
 	return store_query(tx, e, take_next, s, "SELECT min(hold_until) FROM calls WHERE hold_until > $1", "i", now);
 }

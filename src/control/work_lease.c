@@ -42,9 +42,9 @@ static struct result store_token(struct op *op, struct store_tx *tx, const struc
 	memcpy(c->id, w->id, ID_MAX);
 	memcpy(c->environment, w->environment, ID_MAX);
 	memcpy(c->session, w->session_id, ID_MAX);
-	return store_exec(tx, e, "INSERT INTO tokens(hash, work, epoch, environment, session_id) VALUES ($1, $2, $3, $4, $5)", "bsiss",
-	                  span_from((const char *)c->hash, AUTH_HASH_LEN), span_of(w->id), w->epoch, span_of(w->environment),
-	                  span_of(w->session_id));
+	return store_exec(tx, e, "INSERT INTO tokens(hash, work, epoch, environment, session_id) VALUES ($1, $2, $3, $4, $5)",
+	                  "bsiss", span_from((const char *)c->hash, AUTH_HASH_LEN), span_of(w->id), w->epoch,
+	                  span_of(w->environment), span_of(w->session_id));
 }
 
 static void secret_of(const char *token, char out[256])
@@ -54,12 +54,13 @@ static void secret_of(const char *token, char out[256])
 	encode_base64url(text, (size_t)n, out);
 }
 
-static struct result find_claimable(struct store_tx *tx, const struct work_claim *c, int64_t now, struct work_row *w, bool *found,
-                                    struct err *e)
+static struct result find_claimable(struct store_tx *tx, const struct work_claim *c, int64_t now, struct work_row *w,
+                                    bool *found, struct err *e)
 {
 	struct result r = store_query_one(
 	        tx, e, work_tx_take, w,
-	        "SELECT " WORK_COLUMNS " FROM work w WHERE w.environment = $1 AND w.state = 0"
+	        "SELECT " WORK_COLUMNS
+	        " FROM work w WHERE w.environment = $1 AND w.state = 0"
 	        " AND (w.claimed_at IS NULL OR w.claimed_at <= $2)"
 	        " AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.session = w.session AND c.open = 1 AND c.hold_until > $3"
 	        " AND c.journal <> $4) ORDER BY w.num LIMIT 1",
@@ -86,10 +87,11 @@ struct result work_lease_claim(struct op *op, struct store_tx *tx, struct work_c
 	char epoch[EPOCH_MAX];
 	work_epoch(epoch, w.id, w.epoch);
 	// What was held for this journal is this lease's now: it alone can know how those calls went.
-	TRY(store_exec(tx, e,
-	               "UPDATE calls SET epoch = $1, hold_until = NULL WHERE session = $2 AND open = 1 AND hold_until IS NOT NULL"
-	               " AND journal = $3",
-	               "sis", span_of(epoch), w.session, span_of(c->journal)));
+	TRY(store_exec(
+	        tx, e,
+	        "UPDATE calls SET epoch = $1, hold_until = NULL WHERE session = $2 AND open = 1 AND hold_until IS NOT NULL"
+	        " AND journal = $3",
+	        "sis", span_of(epoch), w.session, span_of(c->journal)));
 	TRY(store_token(op, tx, &w, c->token, e));
 	TRY(work_tx_count(op, tx, w.environment, e));
 	struct record_note *n = op_note(op, AUDIT_ADMIN, "work.claim", w.session_id, w.id);
@@ -146,9 +148,9 @@ static struct result lost(struct op *op, const struct work_row *w, struct err *e
 	json_t *last = w->heartbeat_at == 0 ? json_null() : heartbeat_json(w);
 	op->error.status = 412;
 	op->error.type = "invalid_request_error";
-	op->error.details = json_pack("{s:s, s:{s:s, s:o, s:b, s:I}}", "error_code", "heartbeat_precondition_failed", "current_state", "state",
-	                              work_state_name(w->state), "last_heartbeat", last, "lease_extended", 0, "ttl_seconds",
-	                              (json_int_t)w->ttl);
+	op->error.details = json_pack("{s:s, s:{s:s, s:o, s:b, s:I}}", "error_code", "heartbeat_precondition_failed",
+	                              "current_state", "state", work_state_name(w->state), "last_heartbeat", last,
+	                              "lease_extended", 0, "ttl_seconds", (json_int_t)w->ttl);
 	return err_set(e, ERR_CONFLICT, "expected_last_heartbeat is not the stored one: another worker may hold the lease");
 }
 
@@ -169,7 +171,9 @@ static void beat(struct work_row *w, const struct work_verb *v)
 {
 	int64_t now = clock_utc_us();
 	if (v->desired_ttl != 0)
-		w->ttl = v->desired_ttl < WORK_TTL_MIN_S ? WORK_TTL_MIN_S : v->desired_ttl > WORK_TTL_MAX_S ? WORK_TTL_MAX_S : v->desired_ttl;
+		w->ttl = v->desired_ttl < WORK_TTL_MIN_S   ? WORK_TTL_MIN_S
+		         : v->desired_ttl > WORK_TTL_MAX_S ? WORK_TTL_MAX_S
+		                                           : v->desired_ttl;
 	w->heartbeat_at = now > w->heartbeat_at ? now : w->heartbeat_at + 1; // each value is another one
 	w->lease_until = now + w->ttl * 1000000 + WORK_LAPSE_GRACE_US;
 	if (w->state == WORK_STARTING) {
@@ -191,9 +195,9 @@ struct result work_lease_heartbeat(struct op *op, struct store_tx *tx, struct wo
 		effects_due(&op->fx, w.lease_until);
 		TRY(work_tx_save(tx, &w, e));
 	}
-	AUTO_JSON json_t *j = json_pack("{s:s, s:o, s:b, s:s, s:I}", "type", "work_heartbeat", "last_heartbeat", heartbeat_json(&w),
-	                                "lease_extended", w.state != WORK_STOPPED, "state", work_state_name(w.state), "ttl_seconds",
-	                                (json_int_t)w.ttl);
+	AUTO_JSON json_t *j = json_pack("{s:s, s:o, s:b, s:s, s:I}", "type", "work_heartbeat", "last_heartbeat",
+	                                heartbeat_json(&w), "lease_extended", w.state != WORK_STOPPED, "state",
+	                                work_state_name(w.state), "ttl_seconds", (json_int_t)w.ttl);
 	AUTO_FREE char *text = json_text(j, NULL);
 	return buf_add_str(&op->answer, text) ? OK : FAIL;
 }

@@ -192,7 +192,8 @@ static struct result run_claim(struct op *op, struct store_tx *tx, struct err *e
 	if (cl->claim.found)
 		return OK;
 	bool there = false;
-	TRY(store_query(tx, e, see_row, &there, "SELECT 1 FROM environments WHERE id = $1", "s", span_of(cl->claim.environment)));
+	TRY(store_query(tx, e, see_row, &there, "SELECT 1 FROM environments WHERE id = $1", "s",
+	                span_of(cl->claim.environment)));
 	if (!there)
 		return err_set(e, ERR_NOT_FOUND, "there is no environment %s", cl->claim.environment);
 	return work_tx_count(op, tx, cl->claim.environment, e);

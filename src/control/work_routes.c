@@ -161,8 +161,9 @@ static struct result list(struct op *op, struct store_tx *tx, struct err *e)
 	struct listing *li = op->arg;
 	bool ok = page_begin(&li->page, &op->answer);
 	TRY(store_query(tx, e, list_one, li,
-	                "SELECT " WORK_COLUMNS " FROM work w WHERE w.environment = $1 AND w.num < $2 ORDER BY w.num DESC LIMIT $3", "sii",
-	                span_of(op->r->segments[2]), li->page.from_start ? INT64_MAX : li->page.at, li->page.limit + 1));
+	                "SELECT " WORK_COLUMNS
+	                " FROM work w WHERE w.environment = $1 AND w.num < $2 ORDER BY w.num DESC LIMIT $3",
+	                "sii", span_of(op->r->segments[2]), li->page.from_start ? INT64_MAX : li->page.at, li->page.limit + 1));
 	return ok && !li->full && page_end(&li->page, false) ? OK : err_set(e, ERR_TOO_LARGE, "limit: the page is too large");
 }
 
@@ -203,10 +204,11 @@ static struct result stats(struct op *op, struct store_tx *tx, struct err *e)
 static void answer_stats(struct op *op)
 {
 	const struct stats *s = op->arg;
-	bool ok = buf_printf(&op->answer, "{\"type\":\"work_queue_stats\",\"depth\":%lld,\"pending\":%lld,\"oldest_queued_at\":",
-	                     (long long)s->depth, (long long)s->pending) &&
-	          text_time(&op->answer, s->oldest) &&
-	          buf_printf(&op->answer, ",\"workers_polling\":%zu}", work_queue_workers(op->c->queue, op->r->segments[2]));
+	bool ok =
+	        buf_printf(&op->answer, "{\"type\":\"work_queue_stats\",\"depth\":%lld,\"pending\":%lld,\"oldest_queued_at\":",
+	                   (long long)s->depth, (long long)s->pending) &&
+	        text_time(&op->answer, s->oldest) &&
+	        buf_printf(&op->answer, ",\"workers_polling\":%zu}", work_queue_workers(op->c->queue, op->r->segments[2]));
 	BUG_ON(!ok);
 }
 

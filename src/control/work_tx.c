@@ -89,12 +89,13 @@ json_t *work_row_json(const struct work_row *w, const char *secret)
 	json_t *metadata = NULL;
 	if (failed(json_parse_object(span_of(w->metadata), "metadata", &metadata, NULL)))
 		metadata = json_object();
-	return json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", w->id, "type", "work",
-	                 "environment_id", w->environment, "data", "type", "session", "id", w->session_id, "state",
+	return json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", w->id, "type",
+	                 "work", "environment_id", w->environment, "data", "type", "session", "id", w->session_id, "state",
 	                 work_state_name(w->state), "created_at", time_json(w->created_at), "acknowledged_at",
 	                 time_json(w->acknowledged_at), "started_at", time_json(w->started_at), "latest_heartbeat_at",
 	                 time_json(w->heartbeat_at), "stop_requested_at", time_json(w->stop_requested_at), "stopped_at",
-	                 time_json(w->stopped_at), "metadata", metadata, "secret", secret == NULL ? json_null() : json_string(secret));
+	                 time_json(w->stopped_at), "metadata", metadata, "secret",
+	                 secret == NULL ? json_null() : json_string(secret));
 }
 
 void work_epoch(char out[EPOCH_MAX], const char *id, int64_t epoch)
@@ -111,14 +112,15 @@ static bool take_int(void *arg, const struct store_row *row)
 struct result work_tx_count(struct op *op, struct store_tx *tx, const char *environment, struct err *e)
 {
 	copy_text(op->fx.environment, sizeof(op->fx.environment), span_of(environment));
-	return store_query_one(tx, e, take_int, &op->fx.queued, "SELECT count(*) FROM work WHERE environment = $1 AND state = 0", "s",
-	                       span_of(environment));
+	return store_query_one(tx, e, take_int, &op->fx.queued,
+	                       "SELECT count(*) FROM work WHERE environment = $1 AND state = 0", "s", span_of(environment));
 }
 
 struct result work_tx_ensure(struct session_tx *s, struct err *e)
 {
 	int64_t live = 0;
-	TRY(store_query_one(s->tx, e, take_int, &live, "SELECT count(*) FROM work WHERE session = $1 AND state < 4", "i", s->num));
+	TRY(store_query_one(s->tx, e, take_int, &live, "SELECT count(*) FROM work WHERE session = $1 AND state < 4", "i",
+	                    s->num));
 	if (live > 0)
 		return OK;
 	char id[ID_MAX];
@@ -126,7 +128,8 @@ struct result work_tx_ensure(struct session_tx *s, struct err *e)
 	TRY(store_exec(s->tx, e,
 	               "INSERT INTO work(id, environment, session, session_id, state, epoch, created_at, ttl, metadata)"
 	               " VALUES ($1, $2, $3, $4, 0, 0, $5, $6, '{}')",
-	               "ssisii", span_of(id), span_of(s->environment), s->num, span_of(s->id), s->now, (int64_t)WORK_TTL_DEFAULT_S));
+	               "ssisii", span_of(id), span_of(s->environment), s->num, span_of(s->id), s->now,
+	               (int64_t)WORK_TTL_DEFAULT_S));
 	return work_tx_count(s->op, s->tx, s->environment, e);
 }
 
@@ -142,14 +145,16 @@ struct result work_tx_live_epoch(struct store_tx *tx, int64_t session, char out[
 {
 	out[0] = '\0';
 	return store_query(tx, e, take_epoch, out,
-	                   "SELECT id, epoch FROM work WHERE session = $1 AND state < 4 AND claimed_at IS NOT NULL", "i", session);
+	                   "SELECT id, epoch FROM work WHERE session = $1 AND state < 4 AND claimed_at IS NOT NULL", "i",
+	                   session);
 }
 
 struct result work_tx_stop_session(struct op *op, struct store_tx *tx, int64_t session, int64_t now, struct err *e)
 {
 	AUTO_WORK struct work_row w = {0};
-	struct result r = store_query_one(tx, e, work_tx_take, &w,
-	                                  "SELECT " WORK_COLUMNS " FROM work w WHERE w.session = $1 AND w.state < 4", "i", session);
+	struct result r =
+	        store_query_one(tx, e, work_tx_take, &w,
+	                        "SELECT " WORK_COLUMNS " FROM work w WHERE w.session = $1 AND w.state < 4", "i", session);
 	if (failed(r))
 		return e->kind == ERR_NOT_FOUND ? OK : r;
 	if (w.stop_requested_at == 0)

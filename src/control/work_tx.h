@@ -19,7 +19,7 @@ struct work_row {
 	int64_t session;
 	char session_id[ID_MAX];
 	enum work_state state;
-	int64_t epoch; // how often it was claimed: names the lease
+	int64_t epoch;                                                             // how often it was claimed: names the lease
 	int64_t claimed_at, created_at, acknowledged_at, started_at, heartbeat_at; // UTC us, 0: null
 	int64_t stop_requested_at, stopped_at, lease_until;
 	int64_t ttl; // seconds
@@ -27,9 +27,9 @@ struct work_row {
 	char *metadata; // JSON; owned
 };
 
-#define WORK_COLUMNS                                                                                                  \
-	"w.num, w.id, w.environment, w.session, w.session_id, w.state, w.epoch, w.claimed_at, w.created_at,"          \
-	" w.acknowledged_at, w.started_at, w.heartbeat_at, w.stop_requested_at, w.stopped_at, w.lease_until, w.ttl,"  \
+#define WORK_COLUMNS                                                                                                 \
+	"w.num, w.id, w.environment, w.session, w.session_id, w.state, w.epoch, w.claimed_at, w.created_at,"         \
+	" w.acknowledged_at, w.started_at, w.heartbeat_at, w.stop_requested_at, w.stopped_at, w.lease_until, w.ttl," \
 	" w.worker, w.journal, w.metadata"
 
 // For store_query over WORK_COLUMNS; `arg` is a struct work_row.

@@ -138,8 +138,8 @@ struct result sqlite_conn_migrate(struct sqlite_conn *c, const char *const *migr
 		known++;
 	if (have > known)
 		return err_set(e, ERR_CONFLICT,
-		               "the database has schema version %d and this program knows only up to %d: use the newer program", have,
-		               known);
+		               "the database has schema version %d and this program knows only up to %d: use the newer program",
+		               have, known);
 	for (int v = have; v < known; v++) {
 		AUTO_FREE char *stamp = mem_printf("PRAGMA user_version=%d", v + 1);
 		TRY(sqlite_conn_run(c, "BEGIN IMMEDIATE", e));

@@ -37,8 +37,8 @@ MUST_USE struct result sqlite_conn_run(struct sqlite_conn *c, const char *sql, s
 struct sqlite_conn_stmt *sqlite_conn_take(struct sqlite_conn *c, const char *sql, struct err *e);
 void sqlite_conn_give(struct sqlite_conn *c, struct sqlite_conn_stmt *s);
 
-// The connection's last failure as an error: full disk and I/O are ERR_SYSTEM, a damaged file ERR_CORRUPT, a violated constraint
-// ERR_CONFLICT, a lock held by another process ERR_CONFLICT.
+// The connection's last failure as an error: full disk and I/O are ERR_SYSTEM, a damaged file ERR_CORRUPT, a violated
+// constraint ERR_CONFLICT, a lock held by another process ERR_CONFLICT.
 MUST_USE struct result sqlite_conn_err(struct sqlite_conn *c, struct err *e, const char *what);
 
 #endif

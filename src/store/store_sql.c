@@ -116,8 +116,8 @@ static bool take_first(void *arg, const struct store_row *row)
 	return false;
 }
 
-struct result store_query_one(struct store_tx *tx, struct err *e, bool (*each)(void *arg, const struct store_row *row), void *arg,
-                              const char *sql, const char *params, ...)
+struct result store_query_one(struct store_tx *tx, struct err *e, bool (*each)(void *arg, const struct store_row *row),
+                              void *arg, const char *sql, const char *params, ...)
 {
 	size_t rows = 0;
 	struct first f = {each, arg};

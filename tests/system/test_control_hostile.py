@@ -30,7 +30,7 @@ BODIES = [b"", b"{", b"[]", b"null", b"\x00", b"\xff\xfe", b'{"events":' + b"[" 
           b'{"name":"\xed\xa0\x80","model":"m"}', b'{"metadata":{"":""},"name":"n","config":{"type":"self_hosted"}}',
           b'{"limit":1e999}', b'{"force":[]}', b'{"agent":{"type":{}},"environment_id":{}}', b'"' + b"x" * 100000 + b'"',
           json.dumps({"events": [{"type": "user.tool_result", "tool_use_id": "%s%n" * 100, "content": []}]}).encode()]
-IDS = ["x", "%2e%2e", "%00", "%2F", "a%20b", "%F0%9F%92%A9", "x" * 4000, "'%3BDROP%20TABLE%20sessions%3B--", "%25s%25n", "sesn_%7F", "*"]
+IDS = ["x", "%2e%2e", "%00", "%2F", "a%20b", "%F0%9F%92%A9", "x" * 4000, "'%3BDROP%20TABLE%20sessions%3B--", "%25s%25n", "sesn_%7F", "sesn_%FF", "*", ".x"]
 QUERIES = ["", "?limit=99999999999999999999", "?page=%ff", "?page=" + "QUFB" * 30, "?a" * 300, "?" + "&".join(["types[]=x"] * 300),
            "?created_at[gt]=9999-12-31T23:59:59.999999999%2B23:59", "?%zz=1", "?order[]=asc", "?block_ms=1&reclaim_older_than_ms=0",
            "?expected_last_heartbeat=%00", "?version=0", "?include_archived=maybe", "?statuses[]=", "?" + "x" * 20000]

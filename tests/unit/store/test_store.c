@@ -54,7 +54,7 @@ static void closed(struct fixture *f)
 static int setup(void **state)
 {
 	struct fixture *f = NEW(struct fixture);
-	strcpy(f->dir, "/tmp/sp-store-XXXXXX");
+	snprintf(f->dir, sizeof(f->dir), "/tmp/sp-store-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/t.db", f->dir);
 	opened(f);
@@ -170,7 +170,8 @@ static void jobs_fail_alone_and_end_in_order(void **state)
 static void texts_come_back_as_they_went(void **state)
 {
 	struct fixture *f = *state;
-	struct job in[] = {{.k = 1, .v = "caf\xc3\xa9"}, {.k = 2, .v = NULL}, {.k = 3, .v = ""}, {.k = 4, .v = "'); DROP TABLE t;--"}};
+	struct job in[] = {
+	        {.k = 1, .v = "caf\xc3\xa9"}, {.k = 2, .v = NULL}, {.k = 3, .v = ""}, {.k = 4, .v = "'); DROP TABLE t;--"}};
 	write_all(f, insert, in, 4);
 	const char *want[] = {"caf\xc3\xa9", "(null)", "", "'); DROP TABLE t;--"};
 	for (int i = 0; i < 4; i++) {
