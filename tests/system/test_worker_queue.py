@@ -38,7 +38,10 @@ def gaps(requests):
 
 @pytest.mark.parametrize("empty", ["null", "204"])
 def test_w1_w2_polls_an_empty_queue(serve, empty):
-    mock, _, _ = serve(before=lambda m: setattr(m, "empty", empty))
+    def hosted(m):
+        m.empty, m.calls = empty, None
+
+    mock, _, _ = serve(before=hosted)
     mock.wait(lambda: len(mock.polls()) >= 5, "five polls", 30)
     polls = mock.polls()
     assert all(1 <= int(p.query["block_ms"]) <= 999 for p in polls)
@@ -47,6 +50,13 @@ def test_w1_w2_polls_an_empty_queue(serve, empty):
     # From one poll to the next: the blocked second (the first does not block) and a pause of one to three.
     assert all(1.9 <= g <= 4.5 * SLOW for g in gaps(polls[1:])) and gaps(polls)[0] >= 0.9, gaps(polls)
     assert all(p.token == ENVIRONMENT_KEY for p in polls)
+
+
+def test_our_own_control_is_polled_without_a_pause(serve):
+    """It holds a poll for as long as it was asked to; one that answers sooner is not asked more often for it."""
+    mock, _, _ = serve()
+    mock.wait(lambda: len(mock.polls()) >= 4, "four polls", 30)
+    assert all(0.9 <= g <= 1.5 * SLOW for g in gaps(mock.polls()[1:])), gaps(mock.polls())
 
 
 def test_w3_the_happy_path_in_its_order(serve):
