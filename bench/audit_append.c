@@ -13,10 +13,10 @@
 #include "base/mem.h"
 
 #define ROUNDS 9
-#define ALONE 150       // appends one after the other, a round
-#define PIPELINED 6000  // appends in a pipelined round, over all clients
-#define WINDOW_ONE 256  // in flight by the one client
-#define WINDOW_MANY 16  // in flight by each of the 64
+#define ALONE 150      // appends one after the other, a round
+#define PIPELINED 6000 // appends in a pipelined round, over all clients
+#define WINDOW_ONE 256 // in flight by the one client
+#define WINDOW_MANY 16 // in flight by each of the 64
 #define CLIENTS 64
 #define F_SIZE (8u << 20)
 
@@ -210,13 +210,17 @@ static void measure(struct load *l, int plain)
 		        (double)(clock_mono_us() - began) / 1e6);
 	}
 	double f_us = at_rank(f, ROUNDS * ALONE, 0.5), f_rate = at_rank(plain_rate, ROUNDS, 0.5);
-	printf("{\"name\":\"audit.append.alone\",\"unit\":\"us\",\"ours\":%.0f,\"peers\":{\"F\":%.0f},\"note\":\"one client, one at a "
+	printf("{\"name\":\"audit.append.alone\",\"unit\":\"us\",\"ours\":%.0f,\"peers\":{\"F\":%.0f},\"note\":\"one client, "
+	       "one at a "
 	       "time, until acknowledged; p99 %.0f, F's %.0f\"}\n",
-	       at_rank(alone, ROUNDS * ALONE, 0.5), f_us, at_rank(alone, ROUNDS * ALONE, 0.99), at_rank(f, ROUNDS * ALONE, 0.99));
-	printf("{\"name\":\"audit.append.1\",\"unit\":\"/s\",\"better\":\"higher\",\"ours\":%.0f,\"peers\":{\"F\":%.0f},\"note\":\"one "
+	       at_rank(alone, ROUNDS * ALONE, 0.5), f_us, at_rank(alone, ROUNDS * ALONE, 0.99),
+	       at_rank(f, ROUNDS * ALONE, 0.99));
+	printf("{\"name\":\"audit.append.1\",\"unit\":\"/"
+	       "s\",\"better\":\"higher\",\"ours\":%.0f,\"peers\":{\"F\":%.0f},\"note\":\"one "
 	       "client, %d in flight\"}\n",
 	       at_rank(one, ROUNDS, 0.5), f_rate, WINDOW_ONE);
-	printf("{\"name\":\"audit.append.64\",\"unit\":\"/s\",\"better\":\"higher\",\"ours\":%.0f,\"peers\":{\"F\":%.0f},\"note\":\"%d "
+	printf("{\"name\":\"audit.append.64\",\"unit\":\"/"
+	       "s\",\"better\":\"higher\",\"ours\":%.0f,\"peers\":{\"F\":%.0f},\"note\":\"%d "
 	       "clients, %d in flight each\"}\n",
 	       at_rank(many, ROUNDS, 0.5), f_rate, CLIENTS, WINDOW_MANY);
 }

@@ -40,7 +40,7 @@ struct audit_client {
 	struct loop_timer *retry;
 	uint64_t retry_ms;
 	bool ready;
-	bool broken; // found while reading: to be disconnected
+	bool broken;  // found while reading: to be disconnected
 	bool telling; // callbacks are being called
 	bool stopped; // by one of them: whoever calls them frees the rest
 	uint64_t next_id;
@@ -63,6 +63,18 @@ static void list_remove(struct list *l, struct audit_pending *p)
 	*(p->prev == NULL ? &l->first : &p->prev->next) = p->next;
 	*(p->next == NULL ? &l->last : &p->next->prev) = p->prev;
 	p->next = p->prev = NULL;
+}
+
+static struct audit_pending *list_pop(struct list *l)
+{
+	struct audit_pending *p = l->first;
+	l->first = p->next;
+	if (l->first == NULL)
+		l->last = NULL;
+	else
+		l->first->prev = NULL;
+	p->next = NULL;
+	return p;
 }
 
 static void finish(struct audit_pending *p)
@@ -103,10 +115,10 @@ static void disconnect(struct audit_client *c)
 	frame_reader_fini(&c->reader);
 	frame_reader_init(&c->reader);
 	while (c->sent.first != NULL) {
-		struct audit_pending *p = c->sent.first;
-		list_remove(&c->sent, p);
-		if (failed(err_set(&p->why, ERR_UNREACHABLE,
-		                   "the recorder went away before it acknowledged the entry; whether it is stored is not known")))
+		struct audit_pending *p = list_pop(&c->sent);
+		if (failed(err_set(
+		            &p->why, ERR_UNREACHABLE,
+		            "the recorder went away before it acknowledged the entry; whether it is stored is not known")))
 			fail_later(c->loop, p);
 	}
 	if (c->retry == NULL)
@@ -145,7 +157,8 @@ static struct result answered(struct audit_client *c, const struct frame *f, str
 	list_remove(&c->sent, p);
 	list_add(&c->done, p);
 	p->ok = f->type == FRAME_STORED;
-	if (!p->ok && failed(err_set(&p->why, f->kind == ERR_NONE ? ERR_SYSTEM : f->kind, "not recorded: %.*s", SPAN_FMT(text))))
+	if (!p->ok &&
+	    failed(err_set(&p->why, f->kind == ERR_NONE ? ERR_SYSTEM : f->kind, "not recorded: %.*s", SPAN_FMT(text))))
 		return OK;
 	return OK;
 }
@@ -195,11 +208,8 @@ static void receive(struct audit_client *c)
 static bool tell_done(struct audit_client *c)
 {
 	c->telling = true;
-	while (c->done.first != NULL) {
-		struct audit_pending *p = c->done.first;
-		list_remove(&c->done, p);
-		finish(p);
-	}
+	while (c->done.first != NULL)
+		finish(list_pop(&c->done));
 	c->telling = false;
 	if (!c->stopped)
 		return true;
@@ -269,11 +279,8 @@ struct result audit_client_start(struct loop *l, const char *socket_path, const 
 
 static void drop_all(struct list *l)
 {
-	while (l->first != NULL) {
-		struct audit_pending *p = l->first;
-		list_remove(l, p);
-		free(p);
-	}
+	while (l->first != NULL)
+		free(list_pop(l));
 }
 
 void audit_client_stop(struct audit_client **cp)

@@ -58,7 +58,8 @@ static void check_writer(struct chain *c, uint64_t index, const struct entry *en
 	}
 	bool quiet = doubtful || w->last_doubtful;
 	if (entry->seq != w->seq + 1 && !quiet)
-		findings_add(f, index, NULL, "writer %s: number %" PRIu64 " follows %" PRIu64 ": entries are missing or out of order",
+		findings_add(f, index, NULL,
+		             "writer %s: number %" PRIu64 " follows %" PRIu64 ": entries are missing or out of order",
 		             LOG_Q(entry->writer), entry->seq, w->seq);
 	else if ((entry->has_prev != (w->seq > 0) || (entry->has_prev && !hash_eq(&entry->prev, &w->last))) && !quiet)
 		findings_add(f, index, NULL, "writer %s: its previous entry is not the one that this entry's prev names",
@@ -75,8 +76,13 @@ static void add_open(struct chain *c, uint64_t index, const struct entry *entry)
 		return;
 	if ((c->n_open & (c->n_open - 1)) == 0)
 		c->open = mem_grow(c->open, c->n_open == 0 ? 1 : 2 * c->n_open, sizeof(*c->open));
-	c->open[c->n_open] = (struct chain_open){key, index, entry->time_ms, span_dup(entry->uid), span_dup(entry->operation),
-	                                         span_dup(entry->object), span_dup(entry->session)};
+	c->open[c->n_open] = (struct chain_open){key,
+	                                         index,
+	                                         entry->time_ms,
+	                                         span_dup(entry->uid),
+	                                         span_dup(entry->operation),
+	                                         span_dup(entry->object),
+	                                         span_dup(entry->session)};
 	idmap_put(&c->open_map, key, c->n_open++);
 }
 

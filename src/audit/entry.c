@@ -13,7 +13,7 @@ static const struct verb {
 	int api;    // API Activity 6003
 	int entity; // Entity Management 3004
 } verbs[] = {
-        {"create", 1, 1}, {"read", 2, 2},   {"get", 2, 2},     {"list", 2, 2},    {"update", 3, 3},
+        {"create", 1, 1}, {"read", 2, 2},   {"get", 2, 2},     {"list", 2, 2},     {"update", 3, 3},
         {"delete", 4, 4}, {"revoke", 4, 4}, {"enable", 99, 8}, {"disable", 99, 9},
 };
 

@@ -19,8 +19,8 @@ struct entry_payload {
 
 // What the recorder puts to what a client says.
 struct entry_stamp {
-	const char *writer; // "worker@1000": the role and the user, whose entries are numbered and chained
-	uint64_t seq;       // 1, 2, 3 … for each writer
+	const char *writer;      // "worker@1000": the role and the user, whose entries are numbered and chained
+	uint64_t seq;            // 1, 2, 3 … for each writer
 	const struct hash *prev; // SHA-256 of this writer's previous entry; NULL for its first
 	const char *role;
 	pid_t pid;

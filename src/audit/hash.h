@@ -18,7 +18,7 @@ struct hash {
 };
 
 struct hash hash_sha256(struct span data);
-struct hash hash_leaf(struct span entry);                                  // SHA-256(0x00 || entry)
+struct hash hash_leaf(struct span entry);                                 // SHA-256(0x00 || entry)
 struct hash hash_node(const struct hash *left, const struct hash *right); // SHA-256(0x01 || left || right)
 bool hash_eq(const struct hash *a, const struct hash *b);
 

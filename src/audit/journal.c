@@ -2,7 +2,7 @@
 
 #include <endian.h>
 
-static const char magic[8] = "SPjrnl1\n";
+static const unsigned char magic[8] = {'S', 'P', 'j', 'r', 'n', 'l', '1', '\n'};
 
 static void put64(unsigned char *to, uint64_t v)
 {

@@ -22,14 +22,14 @@ MUST_USE struct result logdir_bundle(const char *dir, uint64_t index, unsigned w
 
 // Calls `each` for the entries [from, to), which bundles must hold, in order; a failure stops the walk and is passed on.
 MUST_USE struct result logdir_walk(const char *dir, uint64_t from, uint64_t to,
-                                   struct result (*each)(void *arg, uint64_t index, struct span entry, struct err *e), void *arg,
-                                   struct err *e);
+                                   struct result (*each)(void *arg, uint64_t index, struct span entry, struct err *e),
+                                   void *arg, struct err *e);
 
 struct logdir_tail {
-	bool present;  // there is a journal
-	bool gap;      // it begins after `from`: what lies between is in neither (or a newer checkpoint covers it)
-	bool torn;     // its last record was cut off by a crash and never acknowledged
-	uint64_t next; // one past its last entry; `from` when it holds nothing new
+	bool present;        // there is a journal
+	bool gap;            // it begins after `from`: what lies between is in neither (or a newer checkpoint covers it)
+	bool torn;           // its last record was cut off by a crash and never acknowledged
+	uint64_t next;       // one past its last entry; `from` when it holds nothing new
 	uint64_t generation; // the newest segment's
 };
 

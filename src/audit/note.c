@@ -15,10 +15,9 @@
 
 // Unicode's White_Space beyond ASCII, in UTF-8.
 static const char *const wide_spaces[] = {
-        "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82",
-        "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88",
-        "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f",
-        "\xe3\x80\x80",
+        "\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83",
+        "\xe2\x80\x84", "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a",
+        "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80",
 };
 
 static bool name_ok(struct span name)
@@ -74,7 +73,8 @@ struct result note_vkey_parse(struct span vkey, struct note_verifier *out, struc
 		return err_set(e, ERR_INVALID, "the verifier key is not an Ed25519 key (type 1 and 32 bytes)");
 	TRY(note_verifier_init(out, name, key + 1, e));
 	if (memcmp(id, out->id, sizeof(id)) != 0)
-		return err_set(e, ERR_INVALID, "the verifier key's id does not belong to its name and key: copied incompletely?");
+		return err_set(e, ERR_INVALID,
+		               "the verifier key's id does not belong to its name and key: copied incompletely?");
 	return OK;
 }
 
@@ -172,7 +172,7 @@ static struct result check_line(struct span line, struct span text, const struct
 	if (!span_starts(line, DASH) || !span_cut(span_skip(line, strlen(DASH)), ' ', &name, &sig64) || !name_ok(name) ||
 	    sig64.len > LINE_BYTES_MAX || failed(decode_base64(sig64, sig, &n, NULL)) || n < 5)
 		return err_set(e, ERR_INVALID, "the note has a malformed signature line");
-	if (!span_is(name, v->name) || memcmp(sig, v->id, 4) != 0)
+	if (!span_eq(name, span_from(v->name, strlen(v->name))) || memcmp(sig, v->id, 4) != 0)
 		return OK;
 	if (!signature_holds(v, text, sig + 4, n - 4))
 		return err_set(e, ERR_CORRUPT, "the signature by %s does not verify", v->name);

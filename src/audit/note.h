@@ -28,7 +28,8 @@ struct note_signer {
 };
 
 // A key's name: not empty, at most NOTE_NAME_MAX bytes of UTF-8 without spaces, controls and '+'.
-MUST_USE struct result note_verifier_init(struct note_verifier *v, struct span name, const unsigned char key[32], struct err *e);
+MUST_USE struct result note_verifier_init(struct note_verifier *v, struct span name, const unsigned char key[32],
+                                          struct err *e);
 
 // "name+hex8(id)+base64(1 || key)"; the id must be the one that follows from name and key.
 MUST_USE struct result note_vkey_parse(struct span vkey, struct note_verifier *out, struct err *e);

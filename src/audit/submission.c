@@ -59,7 +59,8 @@ static struct result check_field(const struct field *f, struct span s, struct er
 	if (s.len == 0)
 		return OK;
 	if (s.len > f->max)
-		return err_set(e, ERR_INVALID, "audit entry: %s has %zu bytes, at most %zu are allowed", f->name, s.len, f->max);
+		return err_set(e, ERR_INVALID, "audit entry: %s has %zu bytes, at most %zu are allowed", f->name, s.len,
+		               f->max);
 	if (!form_ok(f->form, s))
 		return err_set(e, ERR_INVALID, "audit entry: %s holds characters that are not allowed there", f->name);
 	return OK;
@@ -163,8 +164,7 @@ struct result submission_read(struct span text, json_t **hold, struct audit_entr
 		return err_set(e, ERR_INVALID, "audit entry: phase is required");
 	const char *name;
 	json_t *value;
-	json_object_foreach(j, name, value)
-	{
+	json_object_foreach (j, name, value) {
 		TRY(read_member(name, value, out, e));
 	}
 	TRY(check(out, e));

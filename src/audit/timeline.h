@@ -17,7 +17,7 @@ struct timeline_row {
 struct timeline {
 	struct timeline_row *rows;
 	size_t n;
-	uint64_t left_out; // older rows
+	uint64_t left_out;    // older rows
 	uint64_t signed_size; // entries that the checkpoint covers
 };
 

@@ -118,8 +118,8 @@ static void check_above(struct pass *p, int level, uint64_t index, const struct 
 	uint64_t span = 1ULL << (8 * (level + 1));
 	tile_path(&name, file);
 	findings_add(&p->r->findings, index * span, file,
-	             "hash %u of this tile is not the root of the entries %" PRIu64 " to %" PRIu64, (unsigned)(index % TILE_WIDTH),
-	             index * span, (index + 1) * span - 1);
+	             "hash %u of this tile is not the root of the entries %" PRIu64 " to %" PRIu64,
+	             (unsigned)(index % TILE_WIDTH), index * span, (index + 1) * span - 1);
 }
 
 // So much is wrong that more would not be kept: a signed size is no reason to look for files without end.
@@ -161,8 +161,8 @@ static void settle(struct pass *p, bool tiles_signed, bool entries_signed)
 		if (tiles_signed)
 			findings_add(&p->r->findings, index, file, "this entry is not the one that was signed%s", more);
 		else if (entries_signed)
-			findings_add(&p->r->findings, index, file, "this entry's hash in the tile is not the one that was signed%s",
-			             more);
+			findings_add(&p->r->findings, index, file,
+			             "this entry's hash in the tile is not the one that was signed%s", more);
 		else
 			findings_add(&p->r->findings, index, file, "this entry and its hash in the tile do not agree%s", more);
 	}
@@ -226,7 +226,8 @@ static struct result run_once(const char *dir, const struct note_verifier *key, 
 	*again = tail.gap && !last;
 	if (tail.gap && last)
 		findings_add(&r->findings, size, "checkpoint",
-		             "the journal goes on later than this checkpoint ends: it is older than the log, or entries are missing");
+		             "the journal goes on later than this checkpoint ends: it is older than the log, or entries are "
+		             "missing");
 	if (!r->has_checkpoint && tail.present)
 		findings_add(&r->findings, FINDINGS_NO_INDEX, "checkpoint", "the checkpoint is missing: every log has one");
 	if (!r->has_checkpoint && !tail.present)

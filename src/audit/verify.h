@@ -12,11 +12,11 @@
 struct verify_report {
 	struct checkpoint checkpoint;
 	bool has_checkpoint;
-	uint64_t uncovered;  // entries in the journal that no checkpoint covers yet
-	bool journal;        // there is one
-	bool torn;           // it ends in a record that was cut off
-	int64_t covered_ms;  // the newest covered entry's time, 0: none
-	struct chain chain;  // writers, and open intents in their order
+	uint64_t uncovered; // entries in the journal that no checkpoint covers yet
+	bool journal;       // there is one
+	bool torn;          // it ends in a record that was cut off
+	int64_t covered_ms; // the newest covered entry's time, 0: none
+	struct chain chain; // writers, and open intents in their order
 	struct findings findings;
 };
 

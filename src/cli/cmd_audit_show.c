@@ -52,7 +52,8 @@ static void print_json_row(const struct timeline_row *row)
 	const struct entry *first = &row->entry, *last = last_of(row);
 	char time[CLOCK_RFC3339_LEN];
 	clock_format(first->time_ms * 1000, time);
-	AUTO_JSON json_t *j = json_pack("{s:I, s:s, s:s}", "index", (json_int_t)row->index, "time", time, "result", result_of(row));
+	AUTO_JSON json_t *j =
+	        json_pack("{s:I, s:s, s:s}", "index", (json_int_t)row->index, "time", time, "result", result_of(row));
 	if (row->has_outcome)
 		json_object_set_new(j, "outcome_index", json_integer((json_int_t)row->outcome_index));
 	set_text(j, "phase", first->phase);
@@ -149,8 +150,8 @@ static void print_text(const struct timeline *t)
 		printf("(%" PRIu64 " older ones are left out)\n", t->left_out);
 	for (size_t i = 0; i < t->n; i++)
 		print_row(&t->rows[i]);
-	printf("%zu acts · entries below #%" PRIu64 " are under a signed checkpoint · check it with: sallyport audit verify\n", t->n,
-	       t->signed_size);
+	printf("%zu acts · entries below #%" PRIu64 " are under a signed checkpoint · check it with: sallyport audit verify\n",
+	       t->n, t->signed_size);
 }
 
 static int run(const struct cli_args *a, struct err *e)
@@ -166,7 +167,8 @@ static int run(const struct cli_args *a, struct err *e)
 	struct timeline t;
 	struct result r = timeline_read(dir, session, &t, e);
 	if (!failed(r) && t.n == 0 && session.len > 0)
-		r = err_set(e, ERR_NOT_FOUND, "no entry of session %.*s in %s; all of them: sallyport audit show", SPAN_FMT(session), dir);
+		r = err_set(e, ERR_NOT_FOUND, "no entry of session %.*s in %s; all of them: sallyport audit show",
+		            SPAN_FMT(session), dir);
 	if (!failed(r) && cli_json(a)) {
 		for (size_t i = 0; i < t.n; i++)
 			print_json_row(&t.rows[i]);
@@ -186,9 +188,10 @@ const struct cli_command cmd_audit_show = {
         .name = "audit show",
         .synopsis = "[SESSION]",
         .summary = "show what a session did, out of the log",
-        .description = "One line for each act: when it began (UTC), what was done to what, what came of it, how long it took,\n"
-                       "its entries' numbers in the log, and the sizes of what went in and out (the log holds no contents).\n"
-                       "\"open\" means that no outcome was recorded. Without SESSION: everything. --json: one object a line.",
+        .description =
+                "One line for each act: when it began (UTC), what was done to what, what came of it, how long it took,\n"
+                "its entries' numbers in the log, and the sizes of what went in and out (the log holds no contents).\n"
+                "\"open\" means that no outcome was recorded. Without SESSION: everything. --json: one object a line.",
         .options = options,
         .rest_max = 1,
         .run = run,

@@ -138,7 +138,8 @@ static void print_text(const char *dir, const struct note_verifier *key, bool ow
 	else
 		puts("no journal here: what no checkpoint covered is not seen");
 	if (own_key)
-		printf("key       %s/log.vkey, the log's own; to be sure that it is the right one, give the key you hold: --vkey\n",
+		printf("key       %s/log.vkey, the log's own; to be sure that it is the right one, give the key you hold: "
+		       "--vkey\n",
 		       dir);
 	print_open(r);
 	print_findings(r);
@@ -177,13 +178,14 @@ static const struct cli_option options[] = {
 const struct cli_command cmd_audit_verify = {
         .name = "audit verify",
         .summary = "verify a log: its entries, its tree and its signature",
-        .description = "Recomputes the log's Merkle tree from its entries, compares it with the tiles and with the signed\n"
-                       "checkpoint, and follows each writer's numbers and hashes through the journal's tail. Tells how many\n"
-                       "entries no checkpoint covers yet, and which intents have no outcome; one without for more than 15\n"
-                       "minutes is a finding. Needs no running Sallyport and no network.\n"
-                       "\n"
-                       "Exit 0: verified. 5: something is wrong with the log, and the first bad entry and file are named.\n"
-                       "1: it could not be verified.",
+        .description =
+                "Recomputes the log's Merkle tree from its entries, compares it with the tiles and with the signed\n"
+                "checkpoint, and follows each writer's numbers and hashes through the journal's tail. Tells how many\n"
+                "entries no checkpoint covers yet, and which intents have no outcome; one without for more than 15\n"
+                "minutes is a finding. Needs no running Sallyport and no network.\n"
+                "\n"
+                "Exit 0: verified. 5: something is wrong with the log, and the first bad entry and file are named.\n"
+                "1: it could not be verified.",
         .options = options,
         .run = run,
 };

@@ -26,10 +26,11 @@ static const struct cli_option options[] = {READY_OPTION, {0}};
 const struct cli_command cmd_recorder = {
         .name = "recorder",
         .summary = "hold this machine's audit log",
-        .description = "Takes entries from the other roles over data_dir/run/recorder.sock, writes each to disk before it\n"
-                       "acknowledges it, and turns them into a Merkle log with signed checkpoints within a second. It has no\n"
-                       "network and holds the log's key (audit.key_file), which nobody else needs. SIGTERM writes a last\n"
-                       "checkpoint and ends it.",
+        .description =
+                "Takes entries from the other roles over data_dir/run/recorder.sock, writes each to disk before it\n"
+                "acknowledges it, and turns them into a Merkle log with signed checkpoints within a second. It has no\n"
+                "network and holds the log's key (audit.key_file), which nobody else needs. SIGTERM writes a last\n"
+                "checkpoint and ends it.",
         .options = options,
         .run = run,
 };

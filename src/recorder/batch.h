@@ -23,7 +23,7 @@ struct batch_waiter {
 
 struct batch {
 	struct batch *next;
-	uint64_t first; // the log index of its first entry
+	uint64_t first;        // the log index of its first entry
 	struct writers before; // the writers' state before it, to return to when it fails
 	struct writers after;  // and after it, set by batch_seal
 	struct buf bytes;

@@ -11,7 +11,7 @@
 #include "recorder/desk.h"
 
 #define IN_MAX 65536
-#define OUT_PAUSE 65536                                                  // unread answers that stop the reading
+#define OUT_PAUSE 65536                                                       // unread answers that stop the reading
 #define OUT_MAX (OUT_PAUSE + (DESK_IN_FLIGHT_MAX + 2) * (FRAME_HEADER + 600)) // what can still come on top
 
 // The entry that is coming in.
@@ -155,7 +155,8 @@ static struct result on_end(void *arg, const struct frame *f, struct err *e)
 	struct entry_payload args = payload_of(f->args_len, &c->now.args_mac);
 	struct entry_payload result = payload_of(f->result_len, &c->now.result_mac);
 	struct intake_from from = {c->role, c->uid, c->pid};
-	bool refused = c->now.refused || failed(intake_take(c->intake, &from, c, f->id, &c->now.entry, &args, &result, &c->now.why));
+	bool refused =
+	        c->now.refused || failed(intake_take(c->intake, &from, c, f->id, &c->now.entry, &args, &result, &c->now.why));
 	c->handed_in++;
 	c->in_flight++;
 	if (refused)

@@ -14,10 +14,10 @@ struct caller *caller_start(struct loop *l, int fd, const struct ucred *peer, st
 void caller_free(struct caller **c);
 
 void caller_answer(struct caller *c, uint64_t id, uint64_t index, const struct err *e); // only noted
-void caller_settle(struct caller *c);      // sends what was noted, and goes on reading if it may
-bool caller_over(const struct caller *c);  // it is to be freed
+void caller_settle(struct caller *c);       // sends what was noted, and goes on reading if it may
+bool caller_over(const struct caller *c);   // it is to be freed
 bool caller_counts(const struct caller *c); // it handed in entries in this rate interval
-bool caller_rate_over(struct caller *c);   // a new interval begins; whether it had handed in any
-void caller_close_input(struct caller *c); // reads nothing any more
+bool caller_rate_over(struct caller *c);    // a new interval begins; whether it had handed in any
+void caller_close_input(struct caller *c);  // reads nothing any more
 
 #endif

@@ -20,7 +20,6 @@ struct desk {
 	struct loop_timer *rate;
 	struct intake *intake;
 	const char *origin;
-	bool closed;
 	size_t n;
 	struct caller *callers[DESK_CALLERS_MAX];
 };
@@ -140,7 +139,6 @@ void desk_serve(struct desk *d, struct intake *in)
 
 void desk_close(struct desk *d)
 {
-	d->closed = true;
 	loop_fd_cancel(&d->watch);
 	for (size_t i = 0; i < d->n; i++)
 		caller_close_input(d->callers[i]);

@@ -19,7 +19,7 @@ struct intake {
 	uint64_t next;         // index of the next entry
 	uint64_t durable;      // entries on disk
 	bool waits_for_room;   // the journal is full until a checkpoint covers what it holds
-	struct err problem; // the last write's, ERR_NONE when it went well
+	struct err problem;    // the last write's, ERR_NONE when it went well
 	char boot_id[40];
 	void (*drained)(void *arg);
 	void *drained_arg;

@@ -49,7 +49,7 @@ MUST_USE struct result intake_take(struct intake *in, const struct intake_from *
                                    const struct audit_entry *a, const struct entry_payload *arguments,
                                    const struct entry_payload *result, struct err *e);
 bool intake_full(const struct intake *in);
-void intake_flush(struct intake *in);                        // starts writing what was taken, unless a write is under way
+void intake_flush(struct intake *in);                         // starts writing what was taken, unless a write is under way
 void intake_forget(struct intake *in, struct caller *caller); // its answers are not wanted any more
 
 // Once nothing is being written: publishes a last checkpoint, then calls `drained`. Nothing may be taken afterwards.

@@ -100,9 +100,9 @@ static void answer_admin(void *arg, struct admin_request *request, struct span v
 	}
 	intake_tell(r->intake, &s);
 	admin_answer(request, json_pack("{s:b, s:s, s:i, s:s, s:I, s:I, s:I, s:b, s:s}", "ok", 1, "role", "recorder", "pid",
-	                                (int)getpid(), "origin", r->signer.v.name, "entries", (json_int_t)s.entries, "published",
-	                                (json_int_t)s.published, "callers", (json_int_t)desk_callers(r->desk), "writing_fails",
-	                                s.writing_fails, "problem", s.problem));
+	                                (int)getpid(), "origin", r->signer.v.name, "entries", (json_int_t)s.entries,
+	                                "published", (json_int_t)s.published, "callers", (json_int_t)desk_callers(r->desk),
+	                                "writing_fails", s.writing_fails, "problem", s.problem));
 }
 
 // What others need to verify the log stands beside it: the key for our own verifier, and as PEM for openssl. A log that was
@@ -167,9 +167,9 @@ static struct result begin(struct recorder *r, struct err *e)
 		         rec->torn ? "; a record that a crash had cut off, and nobody had been told of, was dropped" : "");
 	struct intake_opts opts = {.dir = r->config->audit.dir,
 	                           .signer = &r->signer,
-	                           .segments = STEAL(r->segments),
-	                           .sidecar = STEAL(r->sidecar),
-	                           .tiler = STEAL(rec->tiler),
+	                           .segments = r->segments,
+	                           .sidecar = r->sidecar,
+	                           .tiler = rec->tiler,
 	                           .writers = rec->writers,
 	                           .seen = rec->seen,
 	                           .answered = desk_answered,
@@ -179,6 +179,10 @@ static struct result begin(struct recorder *r, struct err *e)
 	log_info("recorder.start", "origin=%s size=%" PRIu64 " from_journal=%" PRIu64 " torn=%d", r->signer.v.name,
 	         tiler_size(opts.tiler), rec->from_journal, rec->torn);
 	r->intake = intake_start(r->loop, &opts);
+	// These are the intake's now.
+	r->segments = NULL;
+	r->sidecar = NULL;
+	rec->tiler = NULL;
 	TRY(record_self(r, "recorder.start", reason, e));
 	desk_serve(r->desk, r->intake);
 	intake_flush(r->intake);

@@ -8,7 +8,8 @@
 
 // Runs until SIGTERM or SIGINT, then writes a last checkpoint. `ready` is called once, when the first entry (its own, that it
 // began) is on disk.
-MUST_USE struct result recorder_run(const struct config *c, struct result (*ready)(void *arg, const char *address, struct err *e),
-                                    void *arg, struct err *e);
+MUST_USE struct result recorder_run(const struct config *c,
+                                    struct result (*ready)(void *arg, const char *address, struct err *e), void *arg,
+                                    struct err *e);
 
 #endif

@@ -63,9 +63,10 @@ static struct result begin_log(const char *dir, struct recovery *r, const struct
 	if (stat(note, &st) == 0)
 		return OK;
 	if (tail->next > 0 || tail->gap || stat(tiles, &st) == 0)
-		return err_set(e, ERR_CORRUPT,
-		               "%s: the log holds entries but has lost its checkpoint; restore the file, or move the directory aside",
-		               dir);
+		return err_set(
+		        e, ERR_CORRUPT,
+		        "%s: the log holds entries but has lost its checkpoint; restore the file, or move the directory aside",
+		        dir);
 	return tiler_publish(r->tiler, &c, e);
 }
 

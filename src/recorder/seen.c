@@ -73,16 +73,22 @@ uint64_t seen_fingerprint(const struct audit_entry *a, const struct entry_stamp 
 {
 	static const char *const phases[] = {[AUDIT_INTENT] = "intent", [AUDIT_OUTCOME] = "outcome", [AUDIT_ADMIN] = "admin"};
 	char args[HASH_HEX_LEN], result[HASH_HEX_LEN];
-	const struct span parts[] = {
-	        span_of(phases[a->phase]),       span_of(stamp->writer), a->pair, a->operation, a->session, a->agent, a->object,
-	        mac_hex(&stamp->arguments, args), mac_hex(&stamp->result, result)};
+	const struct span parts[] = {span_of(phases[a->phase]),
+	                             span_of(stamp->writer),
+	                             a->pair,
+	                             a->operation,
+	                             a->session,
+	                             a->agent,
+	                             a->object,
+	                             mac_hex(&stamp->arguments, args),
+	                             mac_hex(&stamp->result, result)};
 	// An intent can fail only by being refused, and then its stored status says so too.
 	return fingerprint(parts, ARRAY_LEN(parts), a->denied, a->phase != AUDIT_INTENT && (a->denied || a->failed));
 }
 
 uint64_t seen_fingerprint_of(const struct entry *s)
 {
-	const struct span parts[] = {s->phase, s->writer, s->pair,   s->operation, s->session,
+	const struct span parts[] = {s->phase, s->writer, s->pair,     s->operation, s->session,
 	                             s->agent, s->object, s->args_mac, s->result_mac};
 	return fingerprint(parts, ARRAY_LEN(parts), s->denied, s->failed);
 }

@@ -98,7 +98,8 @@ struct result sidecar_get(struct sidecar *s, struct span session, struct sidecar
 	}
 	struct sidecar_key *place = free_place(s);
 	if (place == NULL)
-		return err_set(e, ERR_CONFLICT, "too many new sessions at once: more than %d keys wait for the disk", SIDECAR_CACHED);
+		return err_set(e, ERR_CONFLICT, "too many new sessions at once: more than %d keys wait for the disk",
+		               SIDECAR_CACHED);
 	*place = fresh;
 	mem_wipe(fresh.key, sizeof(fresh.key));
 	idmap_put(&s->map, id, (uint64_t)(place - s->keys));
@@ -128,7 +129,7 @@ struct result sidecar_store(const char *dir, const struct sidecar_key *k, struct
 
 void sidecar_stored(struct sidecar *s, const struct sidecar_key *k)
 {
-	const uint64_t *at = idmap_find(&s->map, idmap_key(&s->map, span_of(k->session)));
+	const uint64_t *at = idmap_find(&s->map, idmap_key(&s->map, span_from(k->session, strlen(k->session))));
 	if (at != NULL && memcmp(s->keys[*at].key, k->key, HASH_LEN) == 0)
 		s->keys[*at].stored = true;
 }

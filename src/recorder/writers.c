@@ -46,7 +46,8 @@ struct result writers_follow(struct writers *ws, const struct entry *entry, stru
 	struct writer *w = writers_get(ws, name);
 	if (w == NULL)
 		return err_set(e, ERR_CORRUPT, "the log has more than %d writers", WRITERS_MAX);
-	if (entry->seq != w->seq + 1 || entry->has_prev != (w->seq > 0) || (entry->has_prev && !hash_eq(&entry->prev, &w->last)))
+	if (entry->seq != w->seq + 1 || entry->has_prev != (w->seq > 0) ||
+	    (entry->has_prev && !hash_eq(&entry->prev, &w->last)))
 		return err_set(e, ERR_CORRUPT, "writer %s: entry %" PRIu64 " does not follow its entry %" PRIu64,
 		               LOG_Q(entry->writer), entry->seq, w->seq);
 	w->seq = entry->seq;
@@ -65,8 +66,7 @@ static struct result parse(struct writers *ws, struct span text, uint64_t *size,
 	TRY(json_get_array(j, "", "writers", &list, e));
 	if (n < 0)
 		return err_set(e, ERR_INVALID, "writers: a negative size");
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach (list, i, item) {
 		struct span name, last;
 		int64_t seq;
 		TRY(json_get_string(item, "writers", "name", &name, e));

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (!failed(note_open(rest, &v, &text, NULL)))
 			BUG_ON(text.len == 0 || text.data[text.len - 1] != '\n');
 	}
-	BUG_ON(failed(note_vkey_parse(SPAN_LIT("perimeter.example/audit+678d6714+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk"), &v, NULL)));
+	BUG_ON(failed(note_vkey_parse(SPAN_LIT("perimeter.example/audit+678d6714+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk"),
+	                              &v, NULL)));
 	if (!failed(checkpoint_open(input, &v, &c, NULL)))
 		BUG_ON(c.size > INT64_MAX);
 	return 0;

@@ -162,7 +162,8 @@ static void recorded(void *arg, const struct err *e)
 
 static struct audit_pending *record(struct stage *s, const char *uid)
 {
-	const struct audit_entry a = {.uid = span_of(uid), .operation = SPAN_LIT("tool_call"), .arguments = SPAN_LIT("payload")};
+	const struct audit_entry a = {
+	        .uid = span_of(uid), .operation = SPAN_LIT("tool_call"), .arguments = SPAN_LIT("payload")};
 	return audit_record(s->client, &a, recorded, s);
 }
 

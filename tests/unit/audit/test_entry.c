@@ -123,8 +123,8 @@ static void assert_no_entry(const char *text)
 	assert_int_equal(why.kind, ERR_CORRUPT);
 }
 
-#define GOOD                                                                                                                    \
-	"\"metadata\":{\"uid\":\"u\"},\"time\":1,\"unmapped\":{\"perimeter\":{\"operation\":\"o\",\"phase\":\"admin\","        \
+#define GOOD                                                                                                            \
+	"\"metadata\":{\"uid\":\"u\"},\"time\":1,\"unmapped\":{\"perimeter\":{\"operation\":\"o\",\"phase\":\"admin\"," \
 	"\"writer\":\"w\",\"seq\":"
 
 static void test_not_entries(void **state)

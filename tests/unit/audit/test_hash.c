@@ -46,15 +46,18 @@ static void test_text_is_strict(void **state)
 	hash_base64(&h, text);
 	assert_false(failed(hash_from_base64(span_of(text), &again, NULL)));
 	assert_true(hash_eq(&h, &again));
-	static const char *const bad[] = {
-	        "", "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT0", "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL_X4YXMT0=",
-	        "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT1=", "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT==",
-	        " L2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT0="};
+	static const char *const bad[] = {"",
+	                                  "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT0",
+	                                  "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL_X4YXMT0=",
+	                                  "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT1=",
+	                                  "TL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT==",
+	                                  " L2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT0="};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_true(failed(hash_from_base64(span_of(bad[i]), &h, NULL)));
 	const char *hex = "4cbd8e35849450400d4e9c4c0ae7f71c79ad4410f9ad2c624622ff5f8617313d";
 	assert_false(failed(hash_from_hex(span_of(hex), &h, NULL)));
-	assert_true(failed(hash_from_hex(SPAN_LIT("4CBD8E35849450400d4e9c4c0ae7f71c79ad4410f9ad2c624622ff5f8617313d"), &h, NULL)));
+	assert_true(
+	        failed(hash_from_hex(SPAN_LIT("4CBD8E35849450400d4e9c4c0ae7f71c79ad4410f9ad2c624622ff5f8617313d"), &h, NULL)));
 	assert_true(failed(hash_from_hex(span_head(span_of(hex), 62), &h, NULL)));
 }
 

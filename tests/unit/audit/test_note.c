@@ -11,12 +11,12 @@
 
 #define DASH "\xe2\x80\x94 "
 #define VKEY "perimeter.example/audit+678d6714+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk"
-#define CHECKPOINT                                                                                                              \
-	"perimeter.example/audit\n7\nTL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT0=\n\n" DASH                                     \
-	"perimeter.example/audit "                                                                                              \
+#define CHECKPOINT                                                                          \
+	"perimeter.example/audit\n7\nTL2ONYSUUEANTpxMCuf3HHmtRBD5rSxiRiL/X4YXMT0=\n\n" DASH \
+	"perimeter.example/audit "                                                          \
 	"Z41nFJEXKdU9C1QKj31fwjklikr3rMf6BmtaFw392Qa0hdANbBNx67Z2eZU/xgx34PcX7pc3NfH6k8ApzCow+xd8dwM=\n"
-#define WITNESS_LINE                                                                                                            \
-	DASH "witness.example/w1 "                                                                                              \
+#define WITNESS_LINE               \
+	DASH "witness.example/w1 " \
 	     "e+3p3wAAAABrBSfgrvfgbm4NiGhqn4QjhYZ1pm1a2rkss00k+zl7MJboThPlWNKzAuR4xlnUEGw5uE0b4akMS8Qb+CtMtHek0iInCQ==\n"
 
 // The test key of the vectors: a seed of the bytes 1 to 32.
@@ -50,10 +50,14 @@ static void test_vkey(void **state)
 	struct note_verifier v = verifier(VKEY); // its base64 holds '+' itself
 	assert_memory_equal(v.key, s.v.key, 32);
 	note_signer_fini(&s);
-	static const char *const bad[] = {
-	        "", "name", "name+678d6714", "perimeter.example/audit+678d6715+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk",
-	        "other+678d6714+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk", "a b+678d6714+AXm1Vi6P5lT5QHixEuipi6eQ",
-	        "perimeter.example/audit+678d6714+AnrVVi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk", "++"};
+	static const char *const bad[] = {"",
+	                                  "name",
+	                                  "name+678d6714",
+	                                  "perimeter.example/audit+678d6715+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk",
+	                                  "other+678d6714+AXm1Vi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk",
+	                                  "a b+678d6714+AXm1Vi6P5lT5QHixEuipi6eQ",
+	                                  "perimeter.example/audit+678d6714+AnrVVi6P5lT5QHixEuipi6eQH4U65pW+1+DjkQutBJZk",
+	                                  "++"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_true(failed(note_vkey_parse(span_of(bad[i]), &v, NULL)));
 }
@@ -63,8 +67,7 @@ static void test_specification_vector(void **state)
 	(void)state;
 	struct note_verifier v = verifier("example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k");
 	struct span text;
-	assert_false(failed(note_open(SPAN_LIT("This is an example message.\n\n" DASH
-	                                       "example.com/foo "
+	assert_false(failed(note_open(SPAN_LIT("This is an example message.\n\n" DASH "example.com/foo "
 	                                       "Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHj"
 	                                       "G1Yu72IneyaQM=\n"),
 	                              &v, &text, NULL)));
@@ -157,8 +160,16 @@ static void test_malformed_signature_lines(void **state)
 	(void)state;
 	struct note_verifier v = verifier(VKEY);
 	struct checkpoint c;
-	static const char *const bad[] = {"x\n", DASH "\n", DASH "name\n", DASH "name !!!!\n", DASH "na+me AAAAAAAA\n",
-	                                  DASH "name AAAA\n", "- name AAAAAAAA\n", "\n", "\x01\n", "\xff\n"};
+	static const char *const bad[] = {"x\n",
+	                                  DASH "\n",
+	                                  DASH "name\n",
+	                                  DASH "name !!!!\n",
+	                                  DASH "na+me AAAAAAAA\n",
+	                                  DASH "name AAAA\n",
+	                                  "- name AAAAAAAA\n",
+	                                  "\n",
+	                                  "\x01\n",
+	                                  "\xff\n"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct buf note;
 		buf_init(&note, NOTE_MAX);
@@ -171,7 +182,14 @@ static void test_malformed_signature_lines(void **state)
 static void test_names(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "a b", "a+b", "a\tb", ("a\xc2\xa0" "b"), "a\xe3\x80\x80", "\xff"};
+	static const char *const bad[] = {"",
+	                                  "a b",
+	                                  "a+b",
+	                                  "a\tb",
+	                                  ("a\xc2\xa0"
+	                                   "b"),
+	                                  "a\xe3\x80\x80",
+	                                  "\xff"};
 	struct note_verifier v;
 	unsigned char key[32] = {0};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)

@@ -86,7 +86,11 @@ static void test_the_recorder_takes_nothing_else(void **state)
 {
 	(void)state;
 	static const char *const bad[] = {
-	        "", "[]", "{}", "{\"phase\":\"admin\"}", "{\"phase\":\"admin\",\"uid\":\"u\"}",
+	        "",
+	        "[]",
+	        "{}",
+	        "{\"phase\":\"admin\"}",
+	        "{\"phase\":\"admin\",\"uid\":\"u\"}",
 	        "{\"uid\":\"u\",\"operation\":\"o\"}",
 	        "{\"phase\":\"admin\",\"uid\":\"u\",\"operation\":\"o\",\"extra\":\"x\"}",
 	        "{\"phase\":\"admin\",\"uid\":\"u\",\"uid\":\"v\",\"operation\":\"o\"}",
@@ -98,7 +102,8 @@ static void test_the_recorder_takes_nothing_else(void **state)
 	json_t *hold;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_true(failed(submission_read(span_of(bad[i]), &hold, &b, NULL)));
-	assert_false(failed(submission_read(SPAN_LIT("{\"phase\":\"admin\",\"uid\":\"u\",\"operation\":\"o\"}"), &hold, &b, NULL)));
+	assert_false(
+	        failed(submission_read(SPAN_LIT("{\"phase\":\"admin\",\"uid\":\"u\",\"operation\":\"o\"}"), &hold, &b, NULL)));
 	json_decref(hold);
 }
 

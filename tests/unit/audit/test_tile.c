@@ -34,9 +34,18 @@ static void test_widths(void **state)
 		uint64_t full;
 		unsigned partial;
 	} cases[] = {
-	        {0, 0, 0, 0},          {1, 0, 0, 1},         {255, TILE_ENTRIES, 0, 255}, {256, 0, 1, 0},   {256, 1, 0, 1},
-	        {70000, 0, 273, 112},  {70000, 1, 1, 17},    {70000, 2, 0, 1},            {70000, 3, 0, 0}, {65536, 1, 1, 0},
-	        {70000, TILE_ENTRIES, 273, 112}, {1ULL << 62, 7, 0, 64},
+	        {0, 0, 0, 0},
+	        {1, 0, 0, 1},
+	        {255, TILE_ENTRIES, 0, 255},
+	        {256, 0, 1, 0},
+	        {256, 1, 0, 1},
+	        {70000, 0, 273, 112},
+	        {70000, 1, 1, 17},
+	        {70000, 2, 0, 1},
+	        {70000, 3, 0, 0},
+	        {65536, 1, 1, 0},
+	        {70000, TILE_ENTRIES, 273, 112},
+	        {1ULL << 62, 7, 0, 64},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		assert_int_equal(tile_full(cases[i].size, cases[i].level), cases[i].full);

@@ -72,7 +72,11 @@ static void test_fingerprint_survives_the_log(void **state)
 	        {.phase = AUDIT_INTENT, .uid = {"u", 1}, .operation = {"o", 1}, .failed = true},
 	        {.phase = AUDIT_OUTCOME, .uid = {"u", 1}, .operation = {"o", 1}, .pair = {"p", 1}, .failed = true},
 	        {.phase = AUDIT_OUTCOME, .uid = {"u", 1}, .operation = {"o", 1}, .denied = true, .failed = true},
-	        {.phase = AUDIT_ADMIN, .uid = {"u", 1}, .operation = {"key.create", 10}, .session = {"s", 1}, .agent = {"a", 1}},
+	        {.phase = AUDIT_ADMIN,
+	         .uid = {"u", 1},
+	         .operation = {"key.create", 10},
+	         .session = {"s", 1},
+	         .agent = {"a", 1}},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct entry_stamp stamp = {.writer = "w@0", .role = "w", .boot_id = "b", .seq = 1, .arguments = {.len = 5}};

@@ -15,7 +15,7 @@ static char dir[64];
 static int setup(void **state)
 {
 	(void)state;
-	strcpy(dir, "/tmp/sp-segs-XXXXXX");
+	snprintf(dir, sizeof(dir), "%s", "/tmp/sp-segs-XXXXXX");
 	return mkdtemp(dir) == NULL;
 }
 

@@ -26,7 +26,7 @@ static int setup(void **state)
 	signer.key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof(seed));
 	EVP_PKEY_get_raw_public_key(signer.key, pub, &n);
 	assert_false(failed(note_verifier_init(&signer.v, SPAN_LIT("perimeter.example/audit"), pub, NULL)));
-	strcpy(dir, "/tmp/sp-tiler-XXXXXX");
+	snprintf(dir, sizeof(dir), "%s", "/tmp/sp-tiler-XXXXXX");
 	return mkdtemp(dir) == NULL;
 }
 
@@ -104,8 +104,9 @@ static void test_vector_of_70000(void **state)
 	buf_init(&note, NOTE_MAX);
 	snprintf(path, sizeof(path), "%s/checkpoint", dir);
 	assert_false(failed(file_read(path, &note, NULL)));
-	assert_non_null(strstr(buf_str(&note),
-	                       " Z41nFODIys2MnpPijkVC1qy6ni61ITdS8Pk5IZWjbBrqD3sh7doRX7/BlEH3eOhQqwejUBkYl7aZGJuX3hRQsCN07wA=\n"));
+	assert_non_null(
+	        strstr(buf_str(&note),
+	               " Z41nFODIys2MnpPijkVC1qy6ni61ITdS8Pk5IZWjbBrqD3sh7doRX7/BlEH3eOhQqwejUBkYl7aZGJuX3hRQsCN07wA=\n"));
 	buf_fini(&note);
 
 	assert_true(there("tile/0/272") && there("tile/0/273.p/112") && there("tile/entries/273.p/112"));
