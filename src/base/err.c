@@ -6,9 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/span.h"
+
 #undef err_set
 #undef err_sys
 #undef err_prefix
+
+// Messages quote input, cut anywhere. They end in JSON, logs and terminals, so what is no text in them becomes '?'.
+static struct result finish(struct err *e)
+{
+	for (size_t at = 0, len = strlen(e->msg); at < len;) {
+		char c = e->msg[at];
+		size_t n = span_utf8_len(span_from(e->msg + at, len - at));
+		if (n == 0 || ((unsigned char)c < 0x20 && c != '\n' && c != '\t') || c == 0x7f)
+			e->msg[at] = '?';
+		at += n == 0 ? 1 : n;
+	}
+	return FAIL;
+}
 
 struct result err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 {
@@ -20,7 +35,7 @@ struct result err_set(struct err *e, enum err_kind kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(e->msg, sizeof(e->msg), fmt, ap);
 	va_end(ap);
-	return FAIL;
+	return finish(e);
 }
 
 struct result err_sys(struct err *e, const char *fmt, ...)
@@ -36,7 +51,7 @@ struct result err_sys(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	size_t used = strlen(e->msg);
 	snprintf(e->msg + used, sizeof(e->msg) - used, ": %s", strerror(saved));
-	return FAIL;
+	return finish(e);
 }
 
 struct result err_prefix(struct err *e, const char *fmt, ...)
@@ -51,7 +66,7 @@ struct result err_prefix(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	size_t used = strlen(e->msg);
 	snprintf(e->msg + used, sizeof(e->msg) - used, ": %s", old);
-	return FAIL;
+	return finish(e);
 }
 
 int err_exit_code(enum err_kind kind)

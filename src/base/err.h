@@ -51,6 +51,7 @@ struct err {
 	char msg[512];
 };
 
+// What in the message is not UTF-8 text, or is a control but LF and TAB, becomes '?'.
 // Fills `e` (which may be NULL) and returns FAIL, so that `return err_set(…)` reads as one step.
 struct result err_set(struct err *e, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -185,49 +185,91 @@ struct result file_mkdirs(const char *path, mode_t mode, struct err *e)
 	return S_ISDIR(st.st_mode) ? OK : err_set(e, ERR_INVALID, "%s: exists and is not a directory", p);
 }
 
-// Empties the directory behind `dir_fd`, which it closes. `dev` is the file system that must not be left.
-static struct result empty_tree(int dir_fd, dev_t dev, unsigned depth, struct err *e)
+#define NESTED_MAX 32 // directories held open at once while removing
+
+// A directory below `dir`, made readable if its owner had made it otherwise. Never through a link.
+static int open_below(int dir, const char *name)
+{
+	int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir, name, O_RDONLY | flags);
+	if (fd >= 0 || errno != EACCES)
+		return fd;
+	AUTO_FD int path = openat(dir, name, O_PATH | flags);
+	char self[40];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", path);
+	if (path < 0 || chmod(self, 0700) != 0)
+		return -1;
+	return openat(dir, name, O_RDONLY | flags);
+}
+
+struct removal {
+	int top;    // the directory that is removed
+	dev_t dev;  // its file system, which must not be left
+	bool moved; // something too deep was moved up into it
+	struct err *e;
+};
+
+static struct result empty_tree(struct removal *r, int dir_fd, unsigned depth);
+
+static struct result remove_dir(struct removal *r, int parent, const char *name, unsigned depth)
+{
+	AUTO_FD int fd = open_below(parent, name);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return err_sys(r->e, "%s: remove", name);
+	if (st.st_dev != r->dev)
+		return err_set(r->e, ERR_CONFLICT, "%s: another file system is mounted here", name);
+	// Whoever made the tree chose its depth, but descriptors and stack are ours: deep parts are moved up and come again.
+	char up[40];
+	snprintf(up, sizeof(up), ".removing-%016llx", (unsigned long long)random_u64());
+	if (depth >= NESTED_MAX && fchmod(fd, 0700) == 0 && renameat(parent, name, r->top, up) == 0) {
+		r->moved = true;
+		return OK;
+	}
+	TRY(empty_tree(r, STEAL_FD(fd), depth + 1));
+	return unlinkat(parent, name, AT_REMOVEDIR) == 0 ? OK : err_sys(r->e, "%s: remove", name);
+}
+
+// Empties the directory behind `dir_fd`, which it closes.
+static struct result empty_tree(struct removal *r, int dir_fd, unsigned depth)
 {
 	DIR *d = fdopendir(dir_fd);
 	if (d == NULL) {
 		close(dir_fd);
-		return err_sys(e, "open directory");
+		return err_sys(r->e, "open directory");
 	}
-	struct result r = OK;
+	// Entries only leave a directory that can be written. One that is not ours stays as it is, and its entries tell.
+	(void)!fchmod(dir_fd, 0700);
+	struct result done = OK;
 	struct dirent *ent;
-	while (!failed(r) && (ent = readdir(d)) != NULL) {
+	while (!failed(done) && (ent = readdir(d)) != NULL) {
 		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(d), ent->d_name, 0) == 0)
+		if (unlinkat(dirfd(d), ent->d_name, 0) == 0 || errno == ENOENT)
 			continue;
-		struct stat st;
-		int fd = openat(dirfd(d), ent->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 && errno == EACCES && fchmodat(dirfd(d), ent->d_name, 0700, 0) == 0)
-			fd = openat(dirfd(d), ent->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (fd < 0 || fstat(fd, &st) != 0 || st.st_dev != dev || depth > 4096) {
-			r = err_sys(e, "%s: remove", ent->d_name);
-			fd_close(&fd);
-			break;
-		}
-		r = empty_tree(fd, dev, depth + 1, e);
-		if (!failed(r) && unlinkat(dirfd(d), ent->d_name, AT_REMOVEDIR) != 0)
-			r = err_sys(e, "%s: remove", ent->d_name);
+		done = errno == EISDIR || errno == EPERM ? remove_dir(r, dirfd(d), ent->d_name, depth)
+		                                         : err_sys(r->e, "%s: remove", ent->d_name);
 	}
 	closedir(d);
-	return r;
+	return done;
 }
 
 struct result file_remove_tree(const char *path, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
+	AUTO_FD int top = open_below(AT_FDCWD, path);
+	if (top < 0 && errno == ENOENT)
 		return OK;
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		fd_close(&fd);
+	if (top < 0 || fstat(top, &st) != 0)
 		return err_sys(e, "%s: remove", path);
+	struct removal r = {.top = top, .dev = st.st_dev, .moved = true, .e = e};
+	while (r.moved) {
+		r.moved = false;
+		int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return err_sys(e, "%s: remove", path);
+		if (failed(empty_tree(&r, fd, 0)))
+			return err_prefix(e, "%s", path);
 	}
-	if (failed(empty_tree(fd, st.st_dev, 0, e)))
-		return err_prefix(e, "%s", path);
 	return rmdir(path) == 0 ? OK : err_sys(e, "%s: remove", path);
 }

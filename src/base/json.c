@@ -182,15 +182,9 @@ json_t *json_string_lossy(struct span bytes)
 	struct buf b;
 	buf_init(&b, bytes.len * 3);
 	while (bytes.len > 0) {
-		size_t n = 1;
-		while (n < 4 && n < bytes.len && ((unsigned char)bytes.data[n] & 0xc0) == 0x80)
-			n++;
-		// The longest well-formed sequence that starts here, else one replacement for one byte.
-		while (n > 1 && !span_is_utf8(span_head(bytes, n)))
-			n--;
-		bool good = bytes.data[0] != '\0' && span_is_utf8(span_head(bytes, n));
-		BUG_ON(!buf_add(&b, good ? span_head(bytes, n) : SPAN_LIT("\xef\xbf\xbd")));
-		bytes = span_skip(bytes, good ? n : 1);
+		size_t n = bytes.data[0] == '\0' ? 0 : span_utf8_len(bytes);
+		BUG_ON(!buf_add(&b, n > 0 ? span_head(bytes, n) : SPAN_LIT("\xef\xbf\xbd")));
+		bytes = span_skip(bytes, n > 0 ? n : 1);
 	}
 	json_t *s = json_stringn(buf_str(&b), buf_len(&b));
 	buf_fini(&b);

@@ -68,6 +68,17 @@ static int admit(const char *event)
 	return ++r->count > BURST ? -1 : held;
 }
 
+// A line is one line, and text: what is no UTF-8 becomes '?', and where the format has no escapes so does a control.
+static void clean_text(char *s, bool controls_too)
+{
+	for (size_t at = 0, len = strlen(s); at < len;) {
+		size_t n = span_utf8_len(span_from(s + at, len - at));
+		if (n == 0 || (controls_too && ((unsigned char)s[at] < 0x20 || s[at] == 0x7f)))
+			s[at] = '?';
+		at += n == 0 ? 1 : n;
+	}
+}
+
 // Appends `s` as the inside of a JSON string.
 static size_t json_escape(char *out, size_t cap, const char *s)
 {
@@ -112,6 +123,7 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	clean_text(text, format_ == LOG_FORMAT_TEXT);
 	clock_format(clock_utc_us(), when);
 	int n;
 	if (format_ == LOG_FORMAT_JSON) {

@@ -40,15 +40,32 @@ uint64_t random_below(uint64_t bound)
 	return v % bound;
 }
 
-void id_make(char out[ID_MAX], const char *prefix)
+// Milliseconds and random bits. When the millisecond is not later than the last one's, the last value plus a random step: so
+// those made by one thread sort in their order, also when the clock is set back, and the next one can't be guessed.
+static void id_bits(unsigned char raw[16])
 {
-	static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-	unsigned char raw[16];
+	static _Thread_local unsigned char last[16];
 	uint64_t ms = (uint64_t)clock_utc_us() / 1000;
 	for (int i = 0; i < 6; i++)
 		raw[i] = (unsigned char)(ms >> (40 - 8 * i));
 	random_bytes(raw + 6, 10);
+	if (memcmp(raw, last, 6) <= 0) {
+		uint64_t carry = 1 + random_below((uint64_t)1 << 40);
+		for (int i = 15; i >= 0; i--) {
+			carry += last[i];
+			raw[i] = (unsigned char)carry;
+			carry >>= 8;
+		}
+	}
+	memcpy(last, raw, sizeof(last));
+}
+
+void id_make(char out[ID_MAX], const char *prefix)
+{
+	static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+	unsigned char raw[16];
 	char text[27];
+	id_bits(raw);
 	// 130 bits in 26 digits: two zero bits, then the 128.
 	for (int i = 0; i < 26; i++) {
 		unsigned v = 0;

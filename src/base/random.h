@@ -12,7 +12,7 @@ uint64_t random_below(uint64_t bound); // uniform in [0, bound), bound > 0
 #define ID_MAX 48 // room for every identifier with its NUL
 
 // "<prefix>_<26 characters>": 48 bits of milliseconds and 80 random bits in Crockford's base 32, so that identifiers made
-// later sort later. `prefix` is at most 16 characters.
+// later sort later (by one thread always, by others from the next millisecond on). `prefix` is at most 16 characters.
 void id_make(char out[ID_MAX], const char *prefix);
 
 #define SECRET_MAX 80

@@ -62,8 +62,7 @@ bool span_eq_secret(struct span a, struct span b)
 	return diff == 0;
 }
 
-// The length of the well-formed sequence at the start of `a`, or 0.
-static size_t sequence_len(struct span a)
+size_t span_utf8_len(struct span a)
 {
 	const unsigned char *s = (const unsigned char *)a.data;
 	if (s[0] < 0x80)
@@ -84,7 +83,7 @@ static size_t sequence_len(struct span a)
 bool span_is_utf8(struct span a)
 {
 	while (a.len > 0) {
-		size_t n = sequence_len(a);
+		size_t n = span_utf8_len(a);
 		if (n == 0)
 			return false;
 		a = span_skip(a, n);

@@ -75,6 +75,9 @@ char *span_dup(struct span a);
 // Equal in a time that depends on the lengths alone.
 bool span_eq_secret(struct span a, struct span b);
 
+// The length, 1 to 4, of the well-formed UTF-8 sequence at the start of a non-empty span; 0 when there is none.
+size_t span_utf8_len(struct span a);
+
 // True for well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool span_is_utf8(struct span a);
 

@@ -1,6 +1,7 @@
 #include "net/http_client.h"
 
 #include <curl/curl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 
 #include "base/buf.h"
@@ -188,6 +189,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
 
 struct result http_client_new(struct loop *l, const struct http_client_opts *opts, struct http_client **out, struct err *e)
 {
+	// With CURLOPT_NOSIGNAL libcurl leaves this to us: OpenSSL writes to its sockets without MSG_NOSIGNAL.
+	signal(SIGPIPE, SIG_IGN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return err_set(e, ERR_SYSTEM, "libcurl could not be set up");
 	struct http_client *c = NEW(struct http_client);

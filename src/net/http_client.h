@@ -17,6 +17,7 @@ struct http_client_opts {
 	const char *proxy;   // NULL: from the environment (HTTPS_PROXY, NO_PROXY); "": none
 };
 
+// SIGPIPE is ignored in this process from then on (children: reset it).
 MUST_USE struct result http_client_new(struct loop *l, const struct http_client_opts *opts, struct http_client **out,
                                        struct err *e);
 void http_client_free(struct http_client *c); // cancels every call

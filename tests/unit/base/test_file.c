@@ -120,6 +120,27 @@ static void test_directories(void **state)
 	assert_int_equal(access(in_dir("keep/f"), F_OK), 0);
 }
 
+// A hostile tree: deeper than there are descriptors or paths, its directories unreadable or read-only.
+static void test_a_deep_tree_is_removed(void **state)
+{
+	(void)state;
+	assert_false(failed(file_mkdirs(in_dir("deep"), 0700, &e)));
+	int at = open(in_dir("deep"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 3000; i++) {
+		assert_int_equal(mkdirat(at, "d", 0700), 0);
+		assert_int_equal(mkdirat(at, "empty", 0), 0);
+		int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		assert_int_equal(fchmod(at, i % 2 == 0 ? 0500 : 0), 0);
+		fd_close(&at);
+		at = next;
+	}
+	fd_close(&at);
+	if (failed(file_remove_tree(in_dir("deep"), &e)))
+		fail_msg("%s", e.msg);
+	assert_int_equal(access(in_dir("deep"), F_OK), -1);
+}
+
 static void test_descriptors(void **state)
 {
 	char text[8] = "";
@@ -148,6 +169,7 @@ int main(void)
 	        cmocka_unit_test(test_a_secret_is_one_line_and_private),
 	        cmocka_unit_test(test_a_pipe_does_not_block_reading),
 	        cmocka_unit_test(test_directories),
+	        cmocka_unit_test(test_a_deep_tree_is_removed),
 	        cmocka_unit_test(test_descriptors),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -42,9 +42,25 @@ static void test_hostile_bytes_are_escaped(void **state)
 	assert_non_null(strstr(buf_str(&out), " info  unit test.hostile value=\"a\\\"b\\x0a\\x1b[31m\\xff\"\n"));
 }
 
+static void say_two_lines(void)
+{
+	log_info("test.lines", "value=%s", "one\n2026 error forged\xff");
+}
+
+static void test_a_line_stays_one(void **state)
+{
+	AUTO_BUF struct buf out;
+
+	(void)state;
+	buf_init(&out, 1 << 20);
+	log_init("unit", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	captured(say_two_lines, &out);
+	assert_non_null(strstr(buf_str(&out), "test.lines value=one?2026 error forged?\n"));
+}
+
 static void say_json(void)
 {
-	log_warn("test.json", "value=%s", "quote\" back\\ line\n");
+	log_warn("test.json", "value=%s", "quote\" back\\ line\n\xff");
 }
 
 static void test_a_json_line_is_json(void **state)
@@ -58,7 +74,7 @@ static void test_a_json_line_is_json(void **state)
 	captured(say_json, &out);
 	assert_false(failed(json_parse_object(buf_span(&out), "line", &j, &e)));
 	assert_string_equal(json_string_value(json_object_get(j, "level")), "warn");
-	assert_string_equal(json_string_value(json_object_get(j, "text")), "value=quote\" back\\ line\n");
+	assert_string_equal(json_string_value(json_object_get(j, "text")), "value=quote\" back\\ line\n?");
 }
 
 static void say_much(void)
@@ -99,6 +115,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_hostile_bytes_are_escaped),
+	        cmocka_unit_test(test_a_line_stays_one),
 	        cmocka_unit_test(test_a_json_line_is_json),
 	        cmocka_unit_test(test_a_flood_is_held_back),
 	        cmocka_unit_test(test_quoting_is_cut),
