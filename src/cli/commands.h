@@ -11,24 +11,24 @@
 // clang-format off
 #define CLI_COMMANDS(X) \
 	X(init) \
+	X(doctor) \
 	X(up) \
 	X(run) \
 	X(ps) \
-	X(audit_verify) \
-	X(audit_show) \
-	X(doctor) \
-	X(worker) \
-	X(worker_poller) \
-	X(sandbox_run) \
-	X(control) \
-	X(recorder) \
 	X(environment_key_create) \
 	X(environment_key_list) \
 	X(environment_key_revoke) \
+	X(audit_show) \
+	X(audit_verify) \
+	X(sandbox_run) \
+	X(control) \
+	X(worker) \
+	X(recorder) \
 	X(model_replay) \
 	X(help) \
 	X(completion) \
-	X(version)
+	X(version) \
+	X(worker_poller)
 // clang-format on
 
 #define CLI_DECLARE(name) extern const struct cli_command cmd_##name;
