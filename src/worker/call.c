@@ -30,7 +30,7 @@ struct call {
 	struct loop_timer *again;
 	struct post *post;
 	struct err failure; // of the intent
-	bool in_room, stopped;
+	bool in_room, stopped, interrupted;
 	bool intended; // the recorder holds its intent
 	enum call_stop how;
 	char *body; // the outcome as it is posted
@@ -236,6 +236,8 @@ static void intend_when_both(struct call *c)
 		               "The action was refused and did not run: its intent could not be recorded (%s). Nothing runs "
 		               "here unrecorded; try again when the recorder is back.",
 		               c->failure.msg);
+	} else if (c->interrupted) {
+		settle_refused(c, "The action did not run: the session was interrupted before it could start.");
 	} else if (c->stopped || !lease_live(c->o.lease)) {
 		ledger_withdraw(c->o.worker->ledger, &key);
 		finish(c, CALL_LEFT);
@@ -301,7 +303,7 @@ static void decide(struct call *c)
 	const char *why = "";
 	struct span at = json_span(json_object_get(c->event, "processed_at"));
 	enum exposed exposed = exposure_of(c->o.exposure, at, lease_began_us(c->o.lease), &why);
-	if (c->stopped || !lease_live(c->o.lease))
+	if (c->stopped || c->interrupted || !lease_live(c->o.lease))
 		finish(c, CALL_LEFT);
 	else if (exposed == EXPOSED_UNREAD)
 		exposure_read(c->o.exposure, judge, c);
@@ -362,6 +364,7 @@ struct call *call_start(const struct call_opts *opts)
 
 void call_interrupt(struct call *c)
 {
+	c->interrupted = true;
 	if (c->in_room)
 		room_cancel(c->o.room);
 }

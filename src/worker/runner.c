@@ -284,6 +284,8 @@ static void history_event(void *arg, json_t *ev)
 	if (!idle_is_neutral(ev))
 		r->history_ended_turn = idle_ends_turn(ev);
 	note(r, ev);
+	if (type_is(ev, "user.interrupt") && id_of(ev)[0] != '\0')
+		add(r->seen, id_of(ev)); // the stream's copy of it must not stop what the history has behind it
 	if (is_call(ev) && !has(r->answered, id_of(ev)) && find(r->history, id_of(ev)) == SIZE_MAX) {
 		add(r->seen, id_of(ev));
 		json_array_append(r->history, ev);
@@ -363,7 +365,7 @@ static void live(void *arg, json_t *ev)
 			apply_verdict(r, json_array_get(r->held, at), text_of(ev, "result"));
 	} else if (type_is(ev, "session.thread_status_terminated")) {
 		release_ended_threads(r);
-	} else if (type_is(ev, "user.interrupt")) {
+	} else if (type_is(ev, "user.interrupt") && !has(r->seen, id_of(ev))) {
 		interrupted(r, ev);
 	} else if (type_is(ev, "session.status_terminated") || type_is(ev, "session.deleted")) {
 		log_info("worker.session_over", "session=%s", r->o.session);
