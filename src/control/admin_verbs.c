@@ -102,10 +102,10 @@ static void tell(struct op *op)
 		const char *id = json_string_value(json_object_get(environment, "id"));
 		json_object_set_new(environment, "workers", json_integer((json_int_t)work_queue_workers(op->c->queue, id)));
 	}
-	admin_answer(k->a, json_pack("{s:b, s:s, s:i, s:s, s:O, s:O, s:O, s:I}", "ok", 1, "role", "control", "pid",
-	                             (int)getpid(), "address", op->c->server == NULL ? "" : http_server_address(op->c->server),
-	                             "sessions", k->sessions, "environments", k->environments, "work", k->work, "streams",
-	                             (json_int_t)stream_hub_count(op->c->hub)));
+	admin_answer(k->a,
+	             json_pack("{s:b, s:s, s:i, s:s, s:O, s:O, s:O, s:I}", "ok", 1, "role", "control", "pid", (int)getpid(),
+	                       "address", http_server_address(op->c->server), "sessions", k->sessions, "environments",
+	                       k->environments, "work", k->work, "streams", (json_int_t)stream_hub_count(op->c->hub)));
 }
 
 static void look_failed(struct op *op, const struct err *e)
@@ -140,7 +140,7 @@ static void ready(struct control *c, struct admin_request *r)
 void admin_verbs_handle(void *arg, struct admin_request *r, struct span verb, const json_t *request)
 {
 	struct control *c = arg;
-	if (c->server == NULL)
+	if (!c->serving)
 		admin_refuse(r, "control is starting");
 	else if (span_is(verb, "ready"))
 		ready(c, r);

@@ -17,6 +17,7 @@
 #include "control/stream.h"
 #include "control/work_queue.h"
 #include "net/admin.h"
+#include "sandbox/lockdown.h"
 
 #define CONNECTIONS_MAX 16384
 #define HEAD_TIMEOUT_MS 60000
@@ -89,6 +90,18 @@ static void serve(void *arg, const struct err *e)
 		fail(run, e);
 		return;
 	}
+	run->c.serving = true;
+	run->agents =
+	        agent_loop_start(&(struct agent_loop_opts){run->c.loop, run->c.log, run->models, record_client(run->c.record)});
+	work_queue_resume(run->c.queue);
+	const char *address = http_server_address(run->c.server);
+	log_info("control.ready", "address=%s", address);
+	if (failed(run->ready(run->arg, address, &why)))
+		fail(run, &why);
+}
+
+static struct result listen_http(struct running *run, struct err *e)
+{
 	const struct http_server_opts opts = {
 	        .listen = run->listen,
 	        .body_max = REQUEST_BODY_MAX,
@@ -99,17 +112,40 @@ static void serve(void *arg, const struct err *e)
 	        .handle = router_handle,
 	        .arg = &run->c,
 	};
-	if (failed(http_server_start(run->c.loop, &opts, &run->c.server, &why))) {
-		fail(run, &why);
-		return;
+	return http_server_start(run->c.loop, &opts, &run->c.server, e);
+}
+
+// A key that can't be read is told by its own error, not by the fence's.
+static struct result check_secret(const char *path, struct err *e)
+{
+	AUTO_BUF struct buf secret;
+	buf_init(&secret, 4096);
+	TRY(file_read_secret(path, &secret, e));
+	mem_wipe(secret.mem, secret.cap);
+	return OK;
+}
+
+// Nothing is bound, executed or written elsewhere from here on. Before the first thread, and so before the store.
+static struct result lock_down(const struct control *c, struct err *e)
+{
+	const struct config_control *cfg = &c->cfg->control;
+	AUTO_FREE char *store = mem_printf("%s/control", c->cfg->data_dir), *sockets = mem_printf("%s/run", c->cfg->data_dir);
+	const char *const writable[] = {store, sockets, NULL};
+	const char **readable = mem_zero((cfg->n_environments + 2) * sizeof(*readable));
+	size_t n = 0;
+	readable[n++] = cfg->api_key_file;
+	for (size_t i = 0; i < cfg->n_environments; i++) {
+		if (cfg->environments[i].key_file != NULL)
+			readable[n++] = cfg->environments[i].key_file;
 	}
-	run->agents =
-	        agent_loop_start(&(struct agent_loop_opts){run->c.loop, run->c.log, run->models, record_client(run->c.record)});
-	work_queue_resume(run->c.queue);
-	const char *address = http_server_address(run->c.server);
-	log_info("control.ready", "address=%s", address);
-	if (failed(run->ready(run->arg, address, &why)))
-		fail(run, &why);
+	struct result r = OK;
+	for (size_t i = 0; i < n && !failed(r); i++)
+		r = check_secret(readable[i], e);
+	if (!failed(r))
+		r = lockdown_apply(&(struct lockdown_opts){.writable = writable, .readable = readable, .network = true}, NULL,
+		                   e);
+	free(readable);
+	return r;
 }
 
 // Each stream and each poll holds a descriptor.
@@ -125,16 +161,15 @@ static void raise_descriptors(void)
 
 static struct result open_store(struct control *c, struct err *e)
 {
-	AUTO_FREE char *dir = mem_printf("%s/control", c->cfg->data_dir);
-	AUTO_FREE char *path = mem_printf("%s/control.db", dir);
-	TRY(file_mkdirs(dir, 0700, e));
+	AUTO_FREE char *path = mem_printf("%s/control/control.db", c->cfg->data_dir);
 	return store_open(c->loop, path, schema_migrations, &c->store, e);
 }
 
 static struct result start(struct running *run, struct err *e)
 {
 	struct control *c = &run->c;
-	AUTO_FREE char *dir = mem_printf("%s/run", c->cfg->data_dir);
+	AUTO_FREE char *run_dir = mem_printf("%s/run", c->cfg->data_dir);
+	AUTO_FREE char *store_dir = mem_printf("%s/control", c->cfg->data_dir);
 	AUTO_FREE char *recorder = config_socket(c->cfg, "recorder");
 	AUTO_FREE char *admin = config_socket(c->cfg, "control");
 	raise_descriptors();
@@ -142,11 +177,14 @@ static struct result start(struct running *run, struct err *e)
 	TRY(loop_new(&c->loop, e));
 	run->term = loop_signal_start(c->loop, SIGTERM, asked_to_stop, run);
 	run->interrupt = loop_signal_start(c->loop, SIGINT, asked_to_stop, run);
-	TRY(file_mkdirs(dir, 0700, e));
+	TRY(file_mkdirs(run_dir, 0700, e));
+	TRY(file_mkdirs(store_dir, 0700, e));
 	// The socket first: of two processes on one data directory the second ends here.
 	TRY(admin_server_start(c->loop, admin, admin_verbs_handle, c, &run->admin, e));
 	TRY(record_start(c->loop, recorder, &c->record, e));
 	TRY(model_client_new(c->loop, &c->cfg->control, &run->models, e));
+	TRY(listen_http(run, e));
+	TRY(lock_down(c, e));
 	TRY(open_store(c, e));
 	c->auth = auth_new();
 	c->ops = op_line_new();

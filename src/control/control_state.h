@@ -25,6 +25,7 @@ struct control {
 	struct stream_hub *hub;   // open event streams
 	struct work_queue *queue; // waiting pollers, timers of leases
 	struct http_server *server;
+	bool serving; // keys are loaded: until then requests are put off
 };
 
 #endif

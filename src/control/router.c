@@ -188,7 +188,7 @@ void router_handle(void *arg, struct http_exchange *x)
 	const struct route *route = NULL;
 	bool other_method = false;
 	struct err e;
-	struct result res = authenticate(r, &e);
+	struct result res = c->serving ? authenticate(r, &e) : err_set(&e, ERR_UNREACHABLE, "control is starting: try again");
 	if (!failed(res))
 		res = parse_path(r, http->path, &e);
 	if (!failed(res)) {
