@@ -24,6 +24,7 @@
 #include "provider/local.h"
 #include "sandbox/image.h"
 #include "sandbox/kernel.h"
+#include "sandbox/procfs.h"
 #include "sandbox/spawner.h"
 
 #define INHERITED_FD 77 // as in probe.c
@@ -153,18 +154,16 @@ static const char *const *probe_argv(const struct planted *t, pid_t memory)
 static struct result read_results(int fd, struct selftest *out, bool inside, struct err *e)
 {
 	char text[4096];
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-	text[n > 0 ? n : 0] = '\0';
+	ssize_t n = pread(fd, text, sizeof(text), 0);
+	struct span rest = span_from(text, n > 0 ? (size_t)n : 0), name;
 	unsigned lines = 0;
-	for (char *save, *line = strtok_r(text, "\n", &save); line != NULL && lines < SELFTEST_MAX;
-	     line = strtok_r(NULL, "\n", &save)) {
+	while (lines < SELFTEST_MAX && procfs_word(&rest, &name)) {
 		struct selftest_try *t = &out->tries[lines++];
-		char name[24];
-		int err;
-		if (sscanf(line, "%23s %d", name, &err) != 2)
-			return err_set(e, ERR_CORRUPT, "the self-test's probe wrote \"%.60s\"", line);
-		snprintf(t->name, sizeof(t->name), "%s", name);
-		*(inside ? &t->inside : &t->outside) = err;
+		uint64_t err;
+		if (!procfs_number(&rest, &err) || err > 255 || name.len >= sizeof(t->name))
+			return err_set(e, ERR_CORRUPT, "the self-test's probe wrote \"%.*s\"", SPAN_FMT(span_head(name, 60)));
+		snprintf(t->name, sizeof(t->name), "%.*s", SPAN_FMT(name));
+		*(inside ? &t->inside : &t->outside) = (int)err;
 	}
 	if (lines != ARRAY_LEN(meanings))
 		return err_set(e, ERR_SYSTEM, "the self-test's probe made %u of %zu attempts %s", lines, ARRAY_LEN(meanings),

@@ -24,7 +24,7 @@
 static long child_fds(const struct birth *b, long *image)
 {
 	const int from[] = {b->control, b->nursery, b->lock, b->workspace, b->pts};
-	long high[5], null = sys4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+	long high[5] = {0}, null = sys4(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 	*image = sys3(__NR_fcntl, b->image, F_DUPFD_CLOEXEC, HIGH);
 	if (null < 0 || *image < 0)
 		return null < 0 ? null : *image;

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "sandbox/kernel.h"
+#include "sandbox/procfs.h"
 
 static bool line_has(const char *path, const char *what)
 {
@@ -23,18 +24,6 @@ static bool line_has(const char *path, const char *what)
 	if (f != NULL)
 		fclose(f);
 	return found;
-}
-
-static long read_number(const char *path, long absent)
-{
-	FILE *f = fopen(path, "re");
-	long n = absent;
-	if (f != NULL) {
-		if (fscanf(f, "%ld", &n) != 1)
-			n = absent;
-		fclose(f);
-	}
-	return n;
 }
 
 // errno of unshare in a child; 0 when it works.
@@ -56,11 +45,11 @@ static void explain_namespaces(struct host_facts *h, int err)
 	if (h->container)
 		remedy = "the container's profile refuses them: start it with --security-opt seccomp=unconfined "
 		         "--security-opt systempaths=unconfined";
-	else if (read_number("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0)
+	else if (procfs_read_number("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0)
 		remedy = "sysctl kernel.unprivileged_userns_clone=1";
-	else if (read_number("/proc/sys/user/max_user_namespaces", 1) == 0)
+	else if (procfs_read_number("/proc/sys/user/max_user_namespaces", 1) == 0)
 		remedy = "sysctl user.max_user_namespaces=10000";
-	else if (read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1)
+	else if (procfs_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1)
 		remedy = "AppArmor restricts them: give sallyport a profile with \"userns,\", or sysctl "
 		         "kernel.apparmor_restrict_unprivileged_userns=0";
 	snprintf(h->no_namespaces, sizeof(h->no_namespaces), "%s; %s", why, remedy);
@@ -99,7 +88,7 @@ void host_look(struct host_facts *h)
 	kernel_landlock(&landlock);
 	h->landlock = landlock.abi;
 	h->seccomp = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
-	h->memfd_exec = read_number("/proc/sys/vm/memfd_noexec", 0) < 2;
+	h->memfd_exec = procfs_read_number("/proc/sys/vm/memfd_noexec", 0) < 2;
 	h->overlay = line_has("/proc/filesystems", "overlay");
 	h->swap = line_has("/proc/swaps", "/");
 }

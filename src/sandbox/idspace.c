@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/span.h"
+#include "sandbox/procfs.h"
 
 // Ids that no distribution gives to anybody (systemd's table lists them as unused), for those who may map any.
 #define UNUSED_BASE 0x70000000u
@@ -61,16 +62,14 @@ static bool subid_range(const char *path, uint32_t *base, uint32_t *count)
 // The extent of /proc/self/uid_map that holds `id`, as far as it goes from there. In a container not every id exists.
 static uint32_t mapped_from(uint32_t id)
 {
-	FILE *f = fopen("/proc/self/uid_map", "re");
-	unsigned inside, outside, n;
-	uint32_t found = 0;
-	while (f != NULL && fscanf(f, "%u %u %u", &inside, &outside, &n) == 3) {
+	char text[4096];
+	struct span rest = {text, procfs_read("/proc/self/uid_map", text, sizeof(text))};
+	uint64_t inside, outside, n;
+	while (procfs_number(&rest, &inside) && procfs_number(&rest, &outside) && procfs_number(&rest, &n)) {
 		if (id >= inside && id - inside < n)
-			found = n - (id - inside);
+			return (uint32_t)(n - (id - inside));
 	}
-	if (f != NULL)
-		fclose(f);
-	return found;
+	return 0;
 }
 
 static void range_by_capability(struct idspace *s)

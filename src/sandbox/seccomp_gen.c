@@ -23,12 +23,16 @@
 #define REFUSED SCMP_ACT_ERRNO(EPERM)
 #define MISSING SCMP_ACT_ERRNO(ENOSYS)
 
+__attribute__((noreturn)) static void fail(const char *what, int err)
+{
+	fprintf(stderr, "seccomp_gen: %s: %s\n", what, strerror(err));
+	exit(1);
+}
+
 static void check(int rc, const char *what)
 {
-	if (rc == 0)
-		return;
-	fprintf(stderr, "seccomp_gen: %s: %s\n", what, strerror(-rc));
-	exit(1);
+	if (rc != 0)
+		fail(what, -rc);
 }
 
 // A call that one of the architectures does not have is left out there.
@@ -60,7 +64,7 @@ static scmp_filter_ctx filter_new(uint32_t dflt, uint32_t arch)
 {
 	scmp_filter_ctx f = seccomp_init(dflt);
 	if (f == NULL)
-		check(-ENOMEM, "seccomp_init");
+		fail("seccomp_init", ENOMEM);
 	if (arch != seccomp_arch_native()) {
 		check(seccomp_arch_add(f, arch), "add architecture");
 		check(seccomp_arch_remove(f, seccomp_arch_native()), "remove architecture");
@@ -203,7 +207,7 @@ static FILE *header_open(const char *dir, const char *name)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	FILE *out = fopen(path, "w");
 	if (out == NULL)
-		check(-errno, path);
+		fail(path, errno);
 	fprintf(out, "// Made by seccomp_gen.\n");
 	return out;
 }

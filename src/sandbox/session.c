@@ -3,9 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "sandbox/procfs.h"
 
 bool session_name_ok(const char *s)
 {
@@ -21,33 +23,33 @@ bool session_name_ok(const char *s)
 }
 
 // When the process started, in clock ticks after boot: with its number it names one process. 0 when it can't be told.
-static unsigned long long start_time(pid_t pid)
+static uint64_t start_time(pid_t pid)
 {
 	char path[64], text[1024];
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
+	struct span rest = {text, procfs_read(path, text, sizeof(text))}, word;
+	uint64_t ticks = 0;
+	const char *name_end = strrchr(text, ')'); // the name before it may hold anything
+	if (name_end == NULL)
 		return 0;
-	text[n] = '\0';
-	const char *p = strrchr(text, ')'); // the name before it may hold anything
-	for (int field = 2; p != NULL && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p == NULL ? 0 : strtoull(p + 1, NULL, 10);
+	rest = span_skip(rest, (size_t)(name_end + 1 - text));
+	for (int field = 3; field < 22; field++) {
+		if (!procfs_word(&rest, &word))
+			return 0;
+	}
+	return procfs_number(&rest, &ticks) ? ticks : 0;
 }
 
 static void boot_id(char out[40])
 {
-	AUTO_FD int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, out, 36);
-	out[n > 0 ? n : 0] = '\0';
+	(void)procfs_read("/proc/sys/kernel/random/boot_id", out, 37);
 }
 
 struct result session_note(int lock, pid_t init, struct err *e)
 {
 	char boot[40], text[128];
 	boot_id(boot);
-	int n = snprintf(text, sizeof(text), "%s %d %llu\n", boot, init, start_time(init));
+	int n = snprintf(text, sizeof(text), "%s %d %" PRIu64 "\n", boot, init, start_time(init));
 	if (ftruncate(lock, 0) != 0 || pwrite(lock, text, (size_t)n, 0) != n)
 		return err_sys(e, "write the session's lock");
 	return OK;
@@ -56,22 +58,22 @@ struct result session_note(int lock, pid_t init, struct err *e)
 // Whether the process noted in the lock file is gone: it is no process any more, or a dead one that nobody has reaped.
 static bool noted_is_gone(int lock)
 {
-	char text[128], boot[40], noted_boot[40];
-	int pid;
-	unsigned long long started;
-	ssize_t n = pread(lock, text, sizeof(text) - 1, 0);
+	char text[128], boot[40];
+	struct span noted_boot;
+	uint64_t pid, started;
+	ssize_t n = pread(lock, text, sizeof(text), 0);
 	if (n <= 0)
 		return n == 0; // nothing was ever noted
-	text[n] = '\0';
-	if (sscanf(text, "%39s %d %llu", noted_boot, &pid, &started) != 3)
+	struct span rest = span_from(text, (size_t)n);
+	if (!procfs_word(&rest, &noted_boot) || !procfs_number(&rest, &pid) || !procfs_number(&rest, &started) || pid > INT_MAX)
 		return false;
 	boot_id(boot);
-	if (strcmp(boot, noted_boot) != 0)
+	if (!span_is(noted_boot, boot))
 		return true;
-	AUTO_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	AUTO_FD int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
 	if (fd < 0)
 		return errno == ESRCH;
-	unsigned long long now = start_time(pid);
+	uint64_t now = start_time((pid_t)pid);
 	if (now != 0 && started != 0 && now != started)
 		return true; // another process has its number
 	struct pollfd p = {fd, POLLIN, 0};

@@ -104,6 +104,8 @@ static struct result host_build(struct stage *s, struct err *e)
 	TRY(make_dir("usr", e));
 	TRY(bind("/usr", "usr", attributes, e));
 	struct stage_entry *entry = entry_add(s, "usr", e);
+	if (entry == NULL)
+		return FAIL;
 	entry->program = true;
 	for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
 		char path[32];
@@ -112,6 +114,8 @@ static struct result host_build(struct stage *s, struct err *e)
 		if (lstat(path, &st) != 0)
 			continue;
 		entry = entry_add(s, beside[i], e);
+		if (entry == NULL)
+			return FAIL;
 		if (S_ISLNK(st.st_mode)) {
 			ssize_t n = readlink(path, entry->link, sizeof(entry->link) - 1);
 			if (n < 0)
@@ -156,8 +160,12 @@ static struct result entries_read(struct stage *s, const char *root, struct err 
 		entry->program = entry->file = S_ISREG(st.st_mode);
 		entry->program = !S_ISLNK(st.st_mode);
 		ssize_t n = S_ISLNK(st.st_mode) ? readlinkat(dirfd(d), ent->d_name, entry->link, sizeof(entry->link) - 1) : 0;
-		if (n >= 0)
-			entry->link[n] = '\0';
+		if (n < 0 || n == (ssize_t)sizeof(entry->link) - 1) {
+			r = err_set(e, ERR_TOO_LARGE, "%s/%s: a link longer than %zu bytes", root, ent->d_name,
+			            sizeof(entry->link) - 2);
+			break;
+		}
+		entry->link[n] = '\0';
 	}
 	if (d != NULL)
 		closedir(d);

@@ -56,7 +56,7 @@ static long request_peek(int *fds, int *n_fds)
 	union {
 		struct sys_cmsghdr head;
 		char bytes[sizeof(struct sys_cmsghdr) + FDS_MAX * sizeof(int) + 4];
-	} control;
+	} control = {{0}};
 	struct sys_iovec iov = {input_.bytes, sizeof(input_.bytes)};
 	struct sys_msghdr msg = {.iov = &iov, .iovlen = 1, .control = &control, .controllen = sizeof(control)};
 	long n = sys3(__NR_recvmsg, INIT_FD_NURSERY, &msg, SYS_MSG_PEEK | SYS_MSG_CMSG_CLOEXEC);
@@ -137,8 +137,7 @@ static int reap_one(struct programs *ps)
 	union {
 		char bytes[128];
 		int32_t word[32];
-	} info;
-	info.word[4] = 0;
+	} info = {{0}};
 	long err = sys5(__NR_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, 0);
 	if (err < 0 || info.word[4] == 0)
 		return 0;
