@@ -50,12 +50,12 @@ static const struct {
 } ours[] = {
         {"hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 sandbox\n"},
         {"hostname", "sandbox\n"},
+        // The name server has no route, so a lookup fails at once and the kernel counts it as an attempt to get out.
         {"resolv.conf",
          "# This sandbox has no network: no address outside can be reached and no name is resolved.\n"
-         "options attempts:1 timeout:1\n"},
-        // Without \"dns\": a name that is not in hosts is unknown at once, and nobody waits or asks again.
+         "nameserver 198.18.0.1\noptions attempts:1 timeout:1\n"},
         {"nsswitch.conf",
-         "passwd: files\ngroup: files\nshadow: files\nhosts: files\nnetworks: files\nprotocols: files\n"
+         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\n"
          "services: files\nethers: files\nrpc: files\n"},
         {"shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"},
 };

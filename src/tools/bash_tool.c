@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "tools/js.h"
+#include "tools/network.h"
 #include "tools/shell.h"
 #include "tools/text.h"
 #include "tools/tools.h"
@@ -14,6 +15,8 @@
 struct bash_tool {
 	struct loop *loop;
 	const char *workdir;
+	bool no_network;
+	uint64_t refused;    // attempts to use a network, up to the last answer
 	struct shell *shell; // NULL: the next command starts one
 	struct buf timeout;  // the call's own limit as it was given, or empty when it is not what ended the call
 	uint64_t limit_ms;
@@ -21,11 +24,13 @@ struct bash_tool {
 	void *arg;
 };
 
-struct bash_tool *bash_tool_new(struct loop *l, const char *workdir)
+struct bash_tool *bash_tool_new(struct loop *l, const char *workdir, bool no_network)
 {
 	struct bash_tool *b = NEW(struct bash_tool);
 	b->loop = l;
 	b->workdir = workdir;
+	b->no_network = no_network;
+	b->refused = no_network ? network_refused() : 0;
 	buf_init(&b->timeout, TOOLS_INPUT_MAX);
 	return b;
 }
@@ -47,6 +52,15 @@ void bash_tool_cancel(struct bash_tool *b)
 {
 	close_shell(b);
 	b->done = NULL;
+}
+
+// Says why, where a program tried to get out and could not.
+static void explain_network(struct bash_tool *b, struct answer *a)
+{
+	uint64_t refused = b->no_network ? network_refused() : b->refused;
+	if (refused > b->refused)
+		BUG_ON(!buf_add_str(&a->text, buf_len(&a->text) == 0 ? NETWORK_DENIED : "\n" NETWORK_DENIED));
+	b->refused = refused;
 }
 
 static void answer(struct bash_tool *b, struct answer *a)
@@ -111,6 +125,7 @@ static void shell_ended(void *arg, const struct shell_outcome *o)
 	// A command that still runs would mix its output into the next one's: that gets a fresh shell.
 	if (o->end != SHELL_DONE)
 		close_shell(b);
+	explain_network(b, &a);
 	answer(b, &a);
 }
 

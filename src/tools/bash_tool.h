@@ -7,7 +7,8 @@
 
 struct bash_tool;
 
-struct bash_tool *bash_tool_new(struct loop *l, const char *workdir);
+// Where there is no network (`no_network`), a call that tried to use one is told so (network.h).
+struct bash_tool *bash_tool_new(struct loop *l, const char *workdir, bool no_network);
 void bash_tool_free(struct bash_tool *b); // kills the shell
 
 // One call at a time. `done` is called once, possibly before this returns; the answer is borrowed. The call ends after

@@ -1,4 +1,4 @@
-// sallyport-tools DIR: the agent toolset, serving descriptor 3. See tools/tools.h.
+// sallyport-tools DIR [no-network]: the agent toolset, serving descriptor 3. See tools/tools.h.
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -40,8 +40,10 @@ static bool lock_down(struct err *e)
 int main(int argc, char **argv)
 {
 	struct err e = {0};
-	if (argc != 2 || argv[1][0] != '/') {
-		fprintf(stderr, "usage: sallyport-tools DIR (absolute), with its channel as descriptor %d\n", SERVER_CHANNEL);
+	bool no_network = argc == 3 && strcmp(argv[2], "no-network") == 0;
+	if ((argc != 2 && !no_network) || argv[1][0] != '/') {
+		fprintf(stderr, "usage: sallyport-tools DIR [no-network] (DIR absolute), with its channel as descriptor %d\n",
+		        SERVER_CHANNEL);
 		return 2;
 	}
 	// File tools look up names relative to it, and the official toolset is at home in its working directory.
@@ -49,7 +51,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sallyport-tools: can't enter %s: %s\n", argv[1], strerror(errno));
 		return 1;
 	}
-	if (!lock_down(&e) || failed(server_run(argv[1], &e))) {
+	if (!lock_down(&e) || failed(server_run(argv[1], no_network, &e))) {
 		fprintf(stderr, "sallyport-tools: %s\n", e.msg);
 		return 1;
 	}

@@ -276,13 +276,13 @@ static void channel_ready(void *arg, uint32_t events)
 	flush(s);
 }
 
-struct result server_run(const char *workdir, struct err *e)
+struct result server_run(const char *workdir, bool no_network, struct err *e)
 {
 	struct server *s = NEW(struct server);
 	s->workdir = workdir;
 	struct result r = loop_new(&s->loop, e);
 	if (!r.failed) {
-		s->bash = bash_tool_new(s->loop, workdir);
+		s->bash = bash_tool_new(s->loop, workdir, no_network);
 		s->channel = loop_fd_start(s->loop, SERVER_CHANNEL, EPOLLIN, channel_ready, s);
 		loop_run(s->loop);
 		job_cancel(s->job);

@@ -7,6 +7,6 @@
 #define SERVER_CHANNEL 3
 
 // Serves until the other end of the channel is closed for good. ERR_SYSTEM when it can't.
-MUST_USE struct result server_run(const char *workdir, struct err *e);
+MUST_USE struct result server_run(const char *workdir, bool no_network, struct err *e);
 
 #endif

@@ -21,8 +21,9 @@
 #define TOOLS_TEXT_MAX ((size_t)4 << 20)   // bytes of a result's text
 #define TOOLS_TIMEOUT_MAX_MS ((uint64_t)86400000)
 
-// A new sealed memfd that holds the executable, for provider_exec_opts.program_fd. It wants one argument, the working
-// directory, descriptor 3, and as environment what bash shall have.
+// A new sealed memfd that holds the executable, for provider_exec_opts.program_fd. Its arguments are the working directory
+// and, where there is no network, "no-network": then a bash call that tried to get out is told why it can't. It wants
+// descriptor 3, and as environment what bash shall have.
 MUST_USE struct result tools_program_fd(int *fd, struct err *e);
 
 enum tools_request_kind {

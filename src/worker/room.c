@@ -178,7 +178,7 @@ static void attached(void *arg, int fd, const struct err *e);
 
 static struct result start_program(struct room *x, struct err *e)
 {
-	static const char *const argv[] = {"tools", "/workspace", NULL};
+	static const char *const argv[] = {"tools", "/workspace", "no-network", NULL};
 	static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/workspace", "LANG=C.UTF-8", "TERM=dumb",
 	                                  NULL};
 	struct provider *place = x->owner->o.place;

@@ -87,7 +87,7 @@ print([l.split(":")[0].strip() for l in open("/proc/net/dev").read().splitlines(
     assert done.stderr == ""
     lines = done.stdout.splitlines()
     assert lines[:6] == ["ENETUNREACH"] * 6, lines
-    assert lines[6] == "Name or service not known" and lines[7] == "True"
+    assert lines[6] == "Temporary failure in name resolution" and lines[7] == "True"
     assert "no network" in lines[8] and lines[9] == "['lo']"
 
 
