@@ -71,7 +71,7 @@ static void check_writer(struct chain *c, uint64_t index, const struct entry *en
 
 static void add_open(struct chain *c, uint64_t index, const struct entry *entry)
 {
-	struct idmap_key key = idmap_key(&c->open_map, entry->uid);
+	struct idmap_key key = idmap_key(&c->open_map, entry->writer, entry->uid);
 	if (idmap_find(&c->open_map, key) != NULL)
 		return;
 	if ((c->n_open & (c->n_open - 1)) == 0)
@@ -86,10 +86,10 @@ static void add_open(struct chain *c, uint64_t index, const struct entry *entry)
 	idmap_put(&c->open_map, key, c->n_open++);
 }
 
-// False when it was not open.
-static bool close_open(struct chain *c, struct span uid)
+// False when it was not open. Only who began an act can say how it ended: uids count within their writer.
+static bool close_open(struct chain *c, struct span writer, struct span uid)
 {
-	struct idmap_key key = idmap_key(&c->open_map, uid);
+	struct idmap_key key = idmap_key(&c->open_map, writer, uid);
 	const uint64_t *found = idmap_find(&c->open_map, key);
 	if (found == NULL)
 		return false;
@@ -107,7 +107,7 @@ static void check_pair(struct chain *c, uint64_t index, const struct entry *entr
 	// What was refused never ran: it has no outcome.
 	if (span_is(entry->phase, "intent") && !entry->denied)
 		add_open(c, index, entry);
-	if (span_is(entry->phase, "outcome") && entry->pair.len > 0 && !close_open(c, entry->pair) && !c->doubts)
+	if (span_is(entry->phase, "outcome") && entry->pair.len > 0 && !close_open(c, entry->writer, entry->pair) && !c->doubts)
 		findings_add(f, index, NULL, "an outcome, but its intent %s is not open before it", LOG_Q(entry->pair));
 }
 

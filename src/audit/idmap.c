@@ -17,12 +17,13 @@ void idmap_fini(struct idmap *m)
 	*m = (struct idmap){0};
 }
 
-struct idmap_key idmap_key(const struct idmap *m, struct span id)
+struct idmap_key idmap_key(const struct idmap *m, struct span space, struct span id)
 {
-	struct hash text = hash_sha256(id);
-	char salted[sizeof(m->salt) + HASH_LEN];
+	struct hash outer = hash_sha256(space), inner = hash_sha256(id);
+	char salted[sizeof(m->salt) + 2 * HASH_LEN];
 	memcpy(salted, m->salt, sizeof(m->salt));
-	memcpy(salted + sizeof(m->salt), text.b, HASH_LEN);
+	memcpy(salted + sizeof(m->salt), outer.b, HASH_LEN);
+	memcpy(salted + sizeof(m->salt) + HASH_LEN, inner.b, HASH_LEN);
 	struct hash h = hash_sha256(span_from(salted, sizeof(salted)));
 	struct idmap_key k;
 	memcpy(&k.a, h.b, 8);

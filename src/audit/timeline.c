@@ -34,7 +34,7 @@ static struct timeline_row *intent_of(struct reading *r, const struct entry *out
 {
 	if (!span_is(outcome->phase, "outcome") || outcome->pair.len == 0)
 		return NULL;
-	const uint64_t *at = idmap_find(&r->by_uid, idmap_key(&r->by_uid, outcome->pair));
+	const uint64_t *at = idmap_find(&r->by_uid, idmap_key(&r->by_uid, outcome->writer, outcome->pair));
 	if (at == NULL || *at < r->t->left_out)
 		return NULL;
 	struct timeline_row *row = &r->t->rows[*at - r->t->left_out];
@@ -49,7 +49,7 @@ static void add_row(struct reading *r, uint64_t index, const struct entry *entry
 	if (t->rows == NULL)
 		t->rows = mem_alloc(TIMELINE_MAX * sizeof(*t->rows));
 	if (span_is(entry->phase, "intent"))
-		idmap_put(&r->by_uid, idmap_key(&r->by_uid, entry->uid), t->left_out + t->n);
+		idmap_put(&r->by_uid, idmap_key(&r->by_uid, entry->writer, entry->uid), t->left_out + t->n);
 	t->rows[t->n++] = (struct timeline_row){.index = index, .entry = *entry};
 }
 

@@ -90,7 +90,7 @@ struct result intake_take(struct intake *in, const struct intake_from *from, str
 	        .result = *result,
 	};
 	uint64_t fingerprint = seen_fingerprint(a, &stamp);
-	const struct seen_entry *before = seen_find(&in->o.seen, a->uid);
+	const struct seen_entry *before = seen_find(&in->o.seen, span_of(w->name), a->uid);
 	if (before != NULL)
 		return take_again(in, caller, id, before, fingerprint, e);
 	TRY(require_key(in, a, &stamp, e));
@@ -99,7 +99,7 @@ struct result intake_take(struct intake *in, const struct intake_from *from, str
 	struct span bytes = span_skip(buf_span(&in->open->bytes), at);
 	w->seq++;
 	w->last = hash_sha256(bytes);
-	seen_add(&in->o.seen, a->uid, in->next, fingerprint);
+	seen_add(&in->o.seen, span_of(w->name), a->uid, in->next, fingerprint);
 	batch_added(in->open, bytes.len);
 	batch_add_waiter(in->open, caller, id, in->next++);
 	return OK;

@@ -19,7 +19,7 @@ static struct result note_entry(struct walk *w, uint64_t index, struct span byte
 	struct entry entry;
 	TRY(entry_read(bytes, &entry, e));
 	struct result r = index < w->known ? OK : writers_follow(&w->r->writers, &entry, bytes, e);
-	seen_add(&w->r->seen, entry.uid, index, seen_fingerprint_of(&entry));
+	seen_add(&w->r->seen, entry.writer, entry.uid, index, seen_fingerprint_of(&entry));
 	entry_fini(&entry);
 	return r;
 }

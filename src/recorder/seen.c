@@ -16,9 +16,9 @@ void seen_fini(struct seen *s)
 	s->ring = NULL;
 }
 
-const struct seen_entry *seen_find(const struct seen *s, struct span uid)
+const struct seen_entry *seen_find(const struct seen *s, struct span writer, struct span uid)
 {
-	const uint64_t *at = idmap_find(&s->map, idmap_key(&s->map, uid));
+	const uint64_t *at = idmap_find(&s->map, idmap_key(&s->map, writer, uid));
 	return at == NULL ? NULL : &s->ring[*at];
 }
 
@@ -29,12 +29,12 @@ static bool drop(struct seen *s, uint64_t at)
 	return found != NULL && *found == at && idmap_remove(&s->map, s->ring[at].key);
 }
 
-void seen_add(struct seen *s, struct span uid, uint64_t index, uint64_t fingerprint)
+void seen_add(struct seen *s, struct span writer, struct span uid, uint64_t index, uint64_t fingerprint)
 {
 	uint64_t at = s->added % SEEN_MAX;
 	if (s->added >= SEEN_MAX)
 		drop(s, at);
-	s->ring[at] = (struct seen_entry){idmap_key(&s->map, uid), index, fingerprint};
+	s->ring[at] = (struct seen_entry){idmap_key(&s->map, writer, uid), index, fingerprint};
 	idmap_put(&s->map, s->ring[at].key, at);
 	s->added++;
 }

@@ -24,8 +24,9 @@ struct seen {
 
 void seen_init(struct seen *s);
 void seen_fini(struct seen *s);
-const struct seen_entry *seen_find(const struct seen *s, struct span uid); // NULL: not seen; valid until the next change
-void seen_add(struct seen *s, struct span uid, uint64_t index, uint64_t fingerprint);
+// A uid counts within its writer: nobody can use up another's. NULL: not seen. Valid until the next change.
+const struct seen_entry *seen_find(const struct seen *s, struct span writer, struct span uid);
+void seen_add(struct seen *s, struct span writer, struct span uid, uint64_t index, uint64_t fingerprint);
 void seen_take_back(struct seen *s, uint64_t from_index); // forgets the entries from this index on
 
 uint64_t seen_fingerprint(const struct audit_entry *a, const struct entry_stamp *stamp);

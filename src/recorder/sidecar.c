@@ -46,7 +46,7 @@ static struct sidecar_key *free_place(struct sidecar *s)
 	for (size_t i = 0; i < 2 * SIDECAR_CACHED; i++) {
 		struct sidecar_key *k = &s->keys[s->hand++ % SIDECAR_CACHED];
 		if (k->stored && !k->used) {
-			idmap_remove(&s->map, idmap_key(&s->map, span_of(k->session)));
+			idmap_remove(&s->map, idmap_key(&s->map, span_from(NULL, 0), span_of(k->session)));
 			return k;
 		}
 		k->used = false;
@@ -79,7 +79,7 @@ struct result sidecar_get(struct sidecar *s, struct span session, struct sidecar
 {
 	if (session.len == 0)
 		session = SPAN_LIT(SIDECAR_NO_SESSION);
-	struct idmap_key id = idmap_key(&s->map, session);
+	struct idmap_key id = idmap_key(&s->map, span_from(NULL, 0), session);
 	const uint64_t *at = idmap_find(&s->map, id);
 	if (at != NULL) {
 		*out = &s->keys[*at];
@@ -129,7 +129,8 @@ struct result sidecar_store(const char *dir, const struct sidecar_key *k, struct
 
 void sidecar_stored(struct sidecar *s, const struct sidecar_key *k)
 {
-	const uint64_t *at = idmap_find(&s->map, idmap_key(&s->map, span_from(k->session, strlen(k->session))));
+	const uint64_t *at =
+	        idmap_find(&s->map, idmap_key(&s->map, span_from(NULL, 0), span_from(k->session, strlen(k->session))));
 	if (at != NULL && memcmp(s->keys[*at].key, k->key, HASH_LEN) == 0)
 		s->keys[*at].stored = true;
 }

@@ -330,6 +330,19 @@ def test_intents_without_an_outcome_are_listed(sallyport, instance):
     assert text.startswith("verified") and "1 intent without an outcome" in text and "sesn_a" in text
 
 
+@hostile
+def test_nobody_can_tell_how_anothers_act_ended(sallyport, instance):
+    instance.start("recorder")
+    worker = RecorderClient(instance.dir / "data/run/recorder.sock", role="worker")
+    control = RecorderClient(instance.dir / "data/run/recorder.sock", role="control")
+    worker.record(uid="w.intent", phase="intent", operation="tool_call")
+    control.record(uid="c.outcome", phase="outcome", pair="w.intent", operation="tool_call")
+    instance.roles["recorder"].stop()
+    code, report = verify(sallyport, instance.dir / "data/audit")
+    assert code == 5 and "is not open before it" in report["findings"][0]["text"]
+    assert [o["uid"] for o in report["open"]] == ["w.intent"]
+
+
 def test_show_tells_a_session(sallyport, instance):
     instance.start("recorder")
     c = RecorderClient(instance.dir / "data/run/recorder.sock", role="worker")

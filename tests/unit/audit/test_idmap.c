@@ -24,7 +24,7 @@ static void test_against_a_table(void **state)
 	for (unsigned step = 1; step < 40000; step++) {
 		random = random * 1103515245 + 12345;
 		unsigned i = (random >> 8) % IDS;
-		struct idmap_key key = idmap_key(&m, id_of(i));
+		struct idmap_key key = idmap_key(&m, SPAN_LIT("w"), id_of(i));
 		if ((random >> 20 & 3) == 0) {
 			assert_int_equal(idmap_remove(&m, key), table[i] != 0);
 			present -= table[i] != 0;
@@ -38,7 +38,7 @@ static void test_against_a_table(void **state)
 		if (step % 100 != 0)
 			continue;
 		for (unsigned k = 0; k < IDS; k++) {
-			const uint64_t *found = idmap_find(&m, idmap_key(&m, id_of(k)));
+			const uint64_t *found = idmap_find(&m, idmap_key(&m, SPAN_LIT("w"), id_of(k)));
 			assert_int_equal(found == NULL ? 0 : *found, table[k]);
 		}
 	}
@@ -51,7 +51,8 @@ static void test_two_maps_salt_differently(void **state)
 	struct idmap a, b;
 	idmap_init(&a);
 	idmap_init(&b);
-	assert_true(idmap_key(&a, SPAN_LIT("x")).a != idmap_key(&b, SPAN_LIT("x")).a);
+	assert_true(idmap_key(&a, SPAN_LIT("w"), SPAN_LIT("x")).a != idmap_key(&a, SPAN_LIT("v"), SPAN_LIT("x")).a);
+	assert_true(idmap_key(&a, SPAN_LIT("w"), SPAN_LIT("x")).a != idmap_key(&b, SPAN_LIT("w"), SPAN_LIT("x")).a);
 	idmap_fini(&a);
 	idmap_fini(&b);
 }

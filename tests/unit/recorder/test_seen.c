@@ -17,10 +17,11 @@ static void test_window(void **state)
 	struct seen s;
 	seen_init(&s);
 	for (uint64_t i = 0; i < SEEN_MAX + 1000; i++)
-		seen_add(&s, uid(i), i, i * 7);
-	assert_null(seen_find(&s, uid(999)));
+		seen_add(&s, SPAN_LIT("w"), uid(i), i, i * 7);
+	assert_null(seen_find(&s, SPAN_LIT("w"), uid(999)));
+	assert_null(seen_find(&s, SPAN_LIT("another"), uid(5000)));
 	for (uint64_t i = 1000; i < SEEN_MAX + 1000; i++) {
-		const struct seen_entry *e = seen_find(&s, uid(i));
+		const struct seen_entry *e = seen_find(&s, SPAN_LIT("w"), uid(i));
 		assert_non_null(e);
 		assert_true(e->index == i && e->fingerprint == i * 7);
 	}
@@ -34,17 +35,17 @@ static void test_taking_back(void **state)
 	seen_init(&s);
 	uint64_t n = SEEN_MAX + 500;
 	for (uint64_t i = 0; i < n; i++)
-		seen_add(&s, uid(i), i, 0);
+		seen_add(&s, SPAN_LIT("w"), uid(i), i, 0);
 	seen_take_back(&s, n - 200);
-	assert_null(seen_find(&s, uid(n - 1)));
-	assert_null(seen_find(&s, uid(n - 200)));
-	assert_non_null(seen_find(&s, uid(n - 201)));
+	assert_null(seen_find(&s, SPAN_LIT("w"), uid(n - 1)));
+	assert_null(seen_find(&s, SPAN_LIT("w"), uid(n - 200)));
+	assert_non_null(seen_find(&s, SPAN_LIT("w"), uid(n - 201)));
 	for (uint64_t i = n - 200; i < n + 100; i++)
-		seen_add(&s, uid(i), i, 1);
-	assert_non_null(seen_find(&s, uid(n + 99)));
-	assert_int_equal(seen_find(&s, uid(n - 200))->fingerprint, 1);
+		seen_add(&s, SPAN_LIT("w"), uid(i), i, 1);
+	assert_non_null(seen_find(&s, SPAN_LIT("w"), uid(n + 99)));
+	assert_int_equal(seen_find(&s, SPAN_LIT("w"), uid(n - 200))->fingerprint, 1);
 	seen_take_back(&s, 0); // all of it, also what was taken back before
-	assert_null(seen_find(&s, uid(n)));
+	assert_null(seen_find(&s, SPAN_LIT("w"), uid(n)));
 	seen_fini(&s);
 }
 
