@@ -49,7 +49,7 @@ static long child_keep_caps(void)
 	static const unsigned char needed[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FOWNER,     CAP_SETGID,    CAP_SETUID,
 	                                       CAP_SETPCAP, CAP_NET_ADMIN,    CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {{0}};
 	long err = sys2(__NR_capget, &head, data);
 	data[0].inheritable = data[0].permitted;
 	data[1].inheritable = data[1].permitted;
