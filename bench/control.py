@@ -25,13 +25,26 @@ def started(role, before=()):
     return statistics.median(times), statistics.median(sizes)
 
 
+def bare_start():
+    """Milliseconds to start and end the executable: what of it is the machine's."""
+    times = []
+    for _ in range(ROUNDS):
+        begin = time.monotonic()
+        harness.sallyport("version", check=True)
+        times.append((time.monotonic() - begin) * 1000)
+    return statistics.median(times)
+
+
 def main():
+    bare = bare_start()
     for role, before, limits in (("recorder", (), (None, None)), ("control", ("recorder",), (100.0, 20.0))):
         ms, mib = started(role, before)
         for what, value, unit, limit in (("start", ms, "ms", limits[0]), ("idle memory", mib, "MiB", limits[1])):
             figure = {"name": f"{role}.{what}", "unit": unit, "ours": round(value, 2), "note": f"median of {ROUNDS} fresh instances"}
             if limit is not None:
                 figure["limit"] = limit
+            if what == "start":
+                figure["peers"] = {"sallyport version": round(bare, 2)}
             print(json.dumps(figure), flush=True)
     return 0
 
