@@ -161,9 +161,10 @@ static void on_answer(void *arg, struct model_answer *answer, const struct model
 	}
 	struct agent_loop_outcome out;
 	agent_loop_answer(t->agent, answer, t->ids, &out);
+	json_t *usage = STEAL(answer->usage);
 	struct turn_end te = {
 	        .events = out.events,
-	        .model_usage = STEAL(answer->usage),
+	        .model_usage = usage,
 	        .next = TURN_SETTLE,
 	        .stop_reason = out.stop_reason,
 	        .stop_details = out.stop_details,
@@ -339,8 +340,10 @@ void agent_loop_stop(struct agent_loop **l)
 {
 	if (*l == NULL)
 		return;
-	while ((*l)->turns != NULL)
-		turn_free((*l)->turns);
+	for (struct agent_loop_turn *t = (*l)->turns, *next; t != NULL; t = next) {
+		next = t->next;
+		turn_free(t);
+	}
 	free(*l);
 	*l = NULL;
 }

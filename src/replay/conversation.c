@@ -208,7 +208,7 @@ static struct result check_request(const json_t *request, json_t **messages, str
 
 struct result conversation_read(const json_t *request, struct conversation *out, struct err *e)
 {
-	json_t *messages, *message;
+	json_t *messages = NULL, *message;
 	TRY(check_request(request, &messages, e));
 	*out = (struct conversation){.messages = messages, .turn = 1, .round = 1};
 	buf_init(&out->first, TEXT_MAX);

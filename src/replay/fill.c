@@ -130,7 +130,7 @@ struct result fill(const struct scenario_scene *scene, const struct conversation
 		return OK;
 	}
 	json_t *AUTO_JSON copy = json_is_array(say) ? json_array() : json_object();
-	json_t *value, *filled;
+	json_t *value, *filled = NULL;
 	size_t i;
 	const char *key;
 	if (json_is_array(say)) {

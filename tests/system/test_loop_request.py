@@ -3,6 +3,8 @@ conversation as the API wants it, thinking blocks exactly as they came. Each req
 its outcome after it."""
 import http.server
 import json
+import ssl
+import subprocess
 import threading
 
 import pytest
@@ -132,3 +134,19 @@ def test_each_request_is_in_the_audit_log_before_and_after(instance, model):
         assert row["arguments_bytes"] > 50
     assert (first["result"], second["result"]) == ("failed", "ok") and "before message_stop" in first["reason"]
     sallyport("audit", "verify", "--config", instance.config, check=True)
+
+
+def test_an_endpoint_that_nobody_vouches_for_gets_nothing(instance, model):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                    "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", instance.dir / "tls.key",
+                    "-out", instance.dir / "tls.crt"], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(instance.dir / "tls.crt", instance.dir / "tls.key")
+    model.socket = tls.wrap_socket(model.socket, server_side=True, do_handshake_on_connect=False)
+    start(instance, model, url=f"https://127.0.0.1:{model.server_port}", retries=0)
+    s = Session(instance, model="claude-x")
+    s.say("go")
+    s.wait_idle("retries_exhausted")
+    error = next(e["error"] for e in s.events() if e["type"] == "session.error")
+    assert error["type"] == "model_request_failed_error" and "certificate" in error["message"], error
+    assert model.asked == []
