@@ -2,7 +2,6 @@
 the log alone and ends as the API says, once. Nothing is stored twice, nothing that was acknowledged is lost."""
 import http.client
 import os
-import shutil
 import subprocess
 
 import pytest
@@ -89,7 +88,6 @@ def check_once(session):
 
 
 # At each sync the commit is written and nobody knows it yet; at a write it is there in part.
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("calls,stride,least", [("fdatasync,fsync", 1, 6), ("pwrite64", 4, 5)])
 def test_killed_at_each_commit_point_the_turn_ends_once(make_instance, calls, stride, least):
     instance = make_instance()
