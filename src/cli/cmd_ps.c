@@ -79,9 +79,9 @@ static void print_table(const char *title, const json_t *rows, const struct colu
 }
 
 // A role's answer to "ps", or {"reachable":false,"error":…}.
-static json_t *ask(const struct config *config, const char *role, bool *reached)
+static json_t *ask(const struct config *config, const char *socket, bool *reached)
 {
-	AUTO_FREE char *path = config_socket(config, role);
+	AUTO_FREE char *path = config_socket(config, socket);
 	AUTO_JSON json_t *request = json_pack("{s:s}", "do", "ps");
 	json_t *answer = NULL;
 	struct err e;
@@ -112,7 +112,8 @@ static void print_roles(const json_t *all)
 
 static void print_all(const json_t *all)
 {
-	static const struct column agents[] = {{"AGENT", "id", false}, {"NAME", "name", false}, {"MODEL", "model", false}};
+	static const struct column agents[] = {
+	        {"AGENT", "id", false}, {"NAME", "name", false}, {"MODEL", "model", false}, {"SESSIONS", "sessions", false}};
 	static const struct column environments[] = {{"ENVIRONMENT", "id", false},
 	                                             {"NAME", "name", false},
 	                                             {"CALLS", "calls", false},
@@ -146,7 +147,8 @@ static void print_all(const json_t *all)
 
 static int run_ps(const struct cli_args *a, struct err *e)
 {
-	static const char *const roles[] = {"recorder", "control", "worker"};
+	// The recorder's own socket is for entries alone.
+	static const char *const roles[][2] = {{"recorder", "recorder-admin"}, {"control", "control"}, {"worker", "worker"}};
 	struct config *config;
 	bool any = false;
 	if (failed(cli_config(a, &config, e)))
@@ -154,7 +156,7 @@ static int run_ps(const struct cli_args *a, struct err *e)
 	AUTO_JSON json_t *all = json_object();
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
 		bool reached;
-		json_object_set_new(all, roles[i], ask(config, roles[i], &reached));
+		json_object_set_new(all, roles[i][0], ask(config, roles[i][1], &reached));
 		any = any || reached;
 	}
 	AUTO_FREE char *data_dir = mem_strdup(config->data_dir);

@@ -13,13 +13,13 @@
 
 struct asking {
 	struct admin_request *a;
-	json_t *sessions, *environments, *work;
-	int64_t events;
+	json_t *agents, *sessions, *environments, *work;
 };
 
 static void release(void *arg)
 {
 	struct asking *k = arg;
+	json_decref(k->agents);
 	json_decref(k->sessions);
 	json_decref(k->environments);
 	json_decref(k->work);
@@ -39,6 +39,18 @@ static json_t *text_json(const struct store_row *row, int column)
 {
 	struct span s = store_text(row, column);
 	return s.data == NULL ? json_null() : json_stringn(s.data, s.len);
+}
+
+static bool take_agent(void *arg, const struct store_row *row)
+{
+	AUTO_JSON json_t *body = NULL;
+	if (failed(json_parse_object(store_text(row, 2), "agent", &body, NULL)))
+		return true;
+	const json_t *model = json_object_get(body, "model");
+	json_array_append_new(arg, json_pack("{s:o, s:I, s:O*, s:O*, s:I}", "id", text_json(row, 0), "version",
+	                                     (json_int_t)store_int(row, 1), "name", json_object_get(body, "name"), "model",
+	                                     json_object_get(model, "id"), "sessions", (json_int_t)store_int(row, 3)));
+	return true;
 }
 
 static bool take_session(void *arg, const struct store_row *row)
@@ -76,6 +88,12 @@ static bool take_work(void *arg, const struct store_row *row)
 static struct result look(struct op *op, struct store_tx *tx, struct err *e)
 {
 	struct asking *k = op->arg;
+	TRY(store_query(tx, e, take_agent, k->agents,
+	                "SELECT a.id, a.version, v.body || '}'," // kept without its closing brace (agents.c)
+	                " (SELECT count(*) FROM sessions s WHERE s.agent_id = a.id AND s.archived_at IS NULL)"
+	                " FROM agents a JOIN agent_versions v ON v.agent = a.id AND v.version = a.version"
+	                " WHERE a.archived_at IS NULL ORDER BY a.created_at DESC LIMIT $1",
+	                "i", (int64_t)PS_MAX));
 	TRY(store_query(tx, e, take_session, k->sessions,
 	                "SELECT s.id, s.status, s.agent_id, s.environment, s.title, s.created_at,"
 	                " (SELECT count(*) FROM calls c WHERE c.session = s.num AND c.open = 1), s.updated_at"
@@ -102,10 +120,10 @@ static void tell(struct op *op)
 		const char *id = json_string_value(json_object_get(environment, "id"));
 		json_object_set_new(environment, "workers", json_integer((json_int_t)work_queue_workers(op->c->queue, id)));
 	}
-	admin_answer(k->a,
-	             json_pack("{s:b, s:s, s:i, s:s, s:O, s:O, s:O, s:I}", "ok", 1, "role", "control", "pid", (int)getpid(),
-	                       "address", http_server_address(op->c->server), "sessions", k->sessions, "environments",
-	                       k->environments, "work", k->work, "streams", (json_int_t)stream_hub_count(op->c->hub)));
+	admin_answer(k->a, json_pack("{s:b, s:s, s:i, s:s, s:O, s:O, s:O, s:O, s:I}", "ok", 1, "role", "control", "pid",
+	                             (int)getpid(), "address", http_server_address(op->c->server), "agents", k->agents,
+	                             "sessions", k->sessions, "environments", k->environments, "work", k->work, "streams",
+	                             (json_int_t)stream_hub_count(op->c->hub)));
 }
 
 static void look_failed(struct op *op, const struct err *e)
@@ -119,6 +137,7 @@ static void ps(struct control *c, struct admin_request *r)
 	struct op *op = op_new(c, NULL, look);
 	struct asking *k = NEW(struct asking);
 	k->a = r;
+	k->agents = json_array();
 	k->sessions = json_array();
 	k->environments = json_array();
 	k->work = json_array();

@@ -103,6 +103,16 @@ def test_a_session_runs_and_is_shown(up):
     assert up.run("-q").stdout == "It said hello.\n"
 
 
+def test_ps_shows_agents_sessions_and_sandboxes(up):
+    session = up.run().stdout.split()[1]
+    told = json.loads(harness.sallyport("ps", "--json", "--config", up.config, check=True).stdout)
+    assert {name: told[name]["pid"] for name in ("recorder", "control")} == {n: up.pids[n] for n in ("recorder", "control")}
+    assert [(a["name"], a["sessions"]) for a in told["control"]["agents"]] == [("run", 1)]
+    assert [s["id"] for s in told["control"]["sessions"]] == [session] == [b["session"] for b in told["worker"]["sandboxes"]]
+    text = harness.sallyport("ps", "--config", up.config, check=True).stdout
+    assert "not reachable" not in text and text.count(session) >= 2 and "agents" in text
+
+
 def test_stops_in_order_and_leaves_nothing(up):
     up.run()
     below = children(up.process.pid)
