@@ -202,10 +202,12 @@ struct result entry_write(const struct audit_entry *a, const struct entry_stamp 
 	json_object_set_new(inner, "perimeter", perimeter(a, s));
 	json_object_set(o, "unmapped", inner);
 	size_t before = buf_len(out);
-	TRY(json_canonical(o, out, e));
-	if (buf_len(out) - before > ENTRY_MAX)
-		return err_set(e, ERR_TOO_LARGE, "audit entry: more than %d bytes", ENTRY_MAX);
-	return OK;
+	struct result r = json_canonical(o, out, e);
+	if (!failed(r) && buf_len(out) - before > ENTRY_MAX)
+		r = err_set(e, ERR_TOO_LARGE, "audit entry: more than %d bytes", ENTRY_MAX);
+	if (failed(r))
+		out->end = out->start + before; // other entries stand there already
+	return r;
 }
 
 static struct result read_unsigned(const json_t *o, const char *name, uint64_t *out, struct err *e)

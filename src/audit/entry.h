@@ -29,7 +29,7 @@ struct entry_stamp {
 	struct entry_payload arguments, result;
 };
 
-// Appends the entry's bytes, at most ENTRY_MAX.
+// Appends the entry's bytes, at most ENTRY_MAX; nothing when it fails.
 MUST_USE struct result entry_write(const struct audit_entry *a, const struct entry_stamp *s, struct buf *out, struct err *e);
 
 // An entry as it is read back. Spans borrow from `json`, which entry_fini frees. Texts are what some client wrote: hostile.

@@ -210,6 +210,10 @@ struct result recorder_run(const struct config *c, struct result (*ready)(void *
 	if (!failed(r.outcome))
 		loop_run(r.loop);
 	admin_server_stop(&r.admin);
+	// While we still listen, so that it can't be a successor's.
+	AUTO_FREE char *socket = config_socket(c, "recorder");
+	if (r.desk != NULL)
+		unlink(socket);
 	desk_stop(&r.desk);
 	intake_stop(&r.intake);
 	segments_close(&r.segments);

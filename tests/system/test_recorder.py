@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -495,6 +496,27 @@ def test_another_user_is_not_served(recorder):
                            str(socket_of(recorder))], capture_output=True, cwd="/")
     assert done.returncode == 0, done.stderr
     recorder.roles["recorder"].wait_log("not the recorder's user")
+
+
+def ask(inst, request):
+    """One request to the recorder's admin socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(20)
+        s.connect(str(inst.dir / "data/run/recorder-admin.sock"))
+        s.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(s.makefile().readline())
+
+
+def test_it_tells_how_it_is(recorder):
+    c = client(recorder)
+    c.record(uid="one")
+    state = ask(recorder, {"do": "ps"})
+    assert state["ok"] and state["role"] == "recorder" and state["pid"] == recorder.roles["recorder"].pid
+    assert state["entries"] == 2 and state["callers"] == 1 and not state["writing_fails"] and state["problem"] == ""
+    wait_until(lambda: ask(recorder, {"do": "ready"})["published"] == 2, "the checkpoint covers both")
+    assert not ask(recorder, {"do": "sing"})["ok"]
+    stop(recorder)
+    assert not list((recorder.dir / "data/run").iterdir()), "sockets are removed"
 
 
 def test_it_outlives_whoever_read_its_log_lines(recorder):
