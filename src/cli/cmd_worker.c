@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -19,7 +20,6 @@
 
 #define KEY_VARIABLE "ANTHROPIC_ENVIRONMENT_KEY"
 #define ARGS_MAX 24
-#define RECORDER_READY_MS 10000
 
 struct launch {
 	const struct cli_args *a;
@@ -98,7 +98,7 @@ static void start_poller(void *arg, int spawner_fd)
 }
 
 // Someone without a configuration has no recorder running either, and nothing runs unrecorded.
-static struct result start_recorder(const struct worker_setup *s, struct err *e)
+static struct result start_recorder(const struct worker_setup *s, pid_t *recorder, struct err *e)
 {
 	AUTO_FREE char *socket = config_socket(s->config, "recorder");
 	char number[16], byte;
@@ -114,6 +114,7 @@ static struct result start_recorder(const struct worker_setup *s, struct err *e)
 	pid_t parent = getpid(), pid = fork();
 	if (pid == 0) {
 		(void)fcntl(ends[1], F_SETFD, 0);
+		(void)setpgid(0, 0); // a terminal's Ctrl-C is for the worker, which still has outcomes to record
 		if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent)
 			execl("/proc/self/exe", "sallyport", "recorder", "--config", s->config->path, "--ready-fd", number,
 			      (char *)NULL);
@@ -122,6 +123,7 @@ static struct result start_recorder(const struct worker_setup *s, struct err *e)
 	fd_close(&ends[1]);
 	struct result r = pid < 0 ? err_sys(e, "fork") : fd_read_all(ends[0], &byte, 1, e);
 	fd_close(&ends[0]);
+	*recorder = pid > 0 ? pid : 0;
 	return failed(r) ? err_set(e, ERR_SYSTEM, "the recorder did not start, and nothing runs unrecorded") : OK;
 }
 
@@ -131,14 +133,19 @@ static struct result run_all(const struct cli_args *a, const struct worker_setup
 	        .data_dir = s->config->data_dir, .root = s->config->worker.root, .limits = s->config->worker.limits};
 	struct launch l = {.a = a, .s = s, .key_fd = -1};
 	struct result r = OK;
+	pid_t recorder = 0;
 	if (s->key_file == NULL)
 		r = take_key_from_environment(&l.key_fd, e);
 	wipe_environment_key();
 	if (!failed(r) && s->home)
-		r = start_recorder(s, e);
+		r = start_recorder(s, &recorder, e);
 	if (!failed(r))
 		r = spawner_run(&spawner, start_poller, &l, code, e);
 	fd_close(&l.key_fd);
+	if (recorder > 0) {
+		kill(recorder, SIGTERM);
+		(void)waitpid(recorder, NULL, 0);
+	}
 	return r;
 }
 

@@ -66,10 +66,10 @@ static struct result read_duration(const char *option, const char *text, uint64_
 static char *home_dir(void)
 {
 	const char *state = or_null(getenv("XDG_STATE_HOME")), *home = or_null(getenv("HOME"));
-	if (geteuid() == 0)
-		return mem_strdup("/var/lib/sallyport/worker-home");
 	if (state != NULL && state[0] == '/')
 		return mem_printf("%s/sallyport", state);
+	if (geteuid() == 0)
+		return mem_strdup("/var/lib/sallyport/worker-home");
 	return home == NULL ? NULL : mem_printf("%s/.local/state/sallyport", home);
 }
 
