@@ -245,10 +245,10 @@ static struct result empty_tree(struct removal *r, int dir_fd, unsigned depth)
 	while (!failed(done) && (ent = readdir(d)) != NULL) {
 		if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
 			continue;
-		if (unlinkat(dirfd(d), ent->d_name, 0) == 0 || errno == ENOENT)
+		if (ent->d_type != DT_DIR && (unlinkat(dirfd(d), ent->d_name, 0) == 0 || errno == ENOENT))
 			continue;
-		done = errno == EISDIR || errno == EPERM ? remove_dir(r, dirfd(d), ent->d_name, depth)
-		                                         : err_sys(r->e, "%s: remove", ent->d_name);
+		bool directory = ent->d_type == DT_DIR || errno == EISDIR || errno == EPERM;
+		done = directory ? remove_dir(r, dirfd(d), ent->d_name, depth) : err_sys(r->e, "%s: remove", ent->d_name);
 	}
 	closedir(d);
 	return done;

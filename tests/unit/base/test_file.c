@@ -126,9 +126,10 @@ static void test_a_deep_tree_is_removed(void **state)
 	(void)state;
 	assert_false(failed(file_mkdirs(in_dir("deep"), 0700, &e)));
 	int at = open(in_dir("deep"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < 1200; i++) {
 		assert_int_equal(mkdirat(at, "d", 0700), 0);
-		assert_int_equal(mkdirat(at, "empty", 0), 0);
+		if (i % 50 == 0)
+			assert_int_equal(mkdirat(at, "empty", 0), 0);
 		int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		assert_true(next >= 0);
 		assert_int_equal(fchmod(at, i % 2 == 0 ? 0500 : 0), 0);
