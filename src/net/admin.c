@@ -269,8 +269,11 @@ void admin_server_stop(struct admin_server **sp)
 	struct admin_server *s = STEAL(*sp);
 	if (s == NULL)
 		return;
-	while (s->conns != NULL)
-		conn_close(s->conns);
+	struct admin_conn *next;
+	for (struct admin_conn *c = s->conns; c != NULL; c = next) {
+		next = c->next;
+		conn_close(c);
+	}
 	loop_timer_cancel(&s->resume);
 	loop_fd_cancel(&s->watch);
 	fd_close(&s->fd);

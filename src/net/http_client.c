@@ -65,8 +65,11 @@ static void call_free(struct http_call *h)
 
 static void client_destroy(struct http_client *c)
 {
-	while (c->calls != NULL)
-		call_free(c->calls);
+	struct http_call *next;
+	for (struct http_call *h = c->calls; h != NULL; h = next) {
+		next = h->next;
+		call_free(h);
+	}
 	curl_multi_cleanup(c->multi);
 	loop_timer_cancel(&c->timer);
 	free(c->user_agent);

@@ -275,9 +275,9 @@ static bool run_head(struct http_conn *c)
 	if (!worth_parsing(c))
 		return false;
 	struct http_exchange *x = http_exchange_new(c);
-	struct err e;
-	size_t used;
-	int status;
+	struct err e = {0};
+	size_t used = 0;
+	int status = 0;
 	enum http1_progress p = http1_parse_request(buf_span(&c->in), &x->request, &used, &status, &e);
 	if (p == HTTP1_DONE && x->request.has_length && x->request.length > s->opts.body_max) {
 		p = HTTP1_BAD;

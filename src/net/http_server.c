@@ -75,7 +75,7 @@ static bool set_options(int fd)
 
 static struct result open_listener(const char *where, int *out, char address[HTTP_PEER_MAX], struct err *e)
 {
-	struct addrinfo *ai;
+	struct addrinfo *ai = NULL;
 	TRY(resolve(where, &ai, e));
 	AUTO_FD int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool bound = fd >= 0 && set_options(fd) && bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, 4096) == 0;

@@ -90,8 +90,11 @@ int loop_timer_wait(const struct loop *l)
 void loop_timer_run(struct loop *l, uint64_t seq)
 {
 	// One started in this turn can't be due before an older one that is, so the first of them ends the run.
-	while (!l->stopping && l->n_timers > 0 && l->heap[0]->deadline_us <= l->now_us && l->heap[0]->seq < seq) {
+	while (!l->stopping && l->n_timers > 0) {
 		struct loop_timer *t = l->heap[0];
+		// NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a timer that was freed has left the heap
+		if (t->deadline_us > l->now_us || t->seq >= seq)
+			break;
 		void (*fired)(void *) = t->fired;
 		void *arg = t->arg;
 		leave(t);

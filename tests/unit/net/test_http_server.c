@@ -125,14 +125,16 @@ static void client_ready_then_check(void *arg, uint32_t events)
 static void dial(struct fixture *f, struct client *c)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	a.sin_port = htons((uint16_t)atoi(strrchr(http_server_address(f->server), ':') + 1));
+	uint64_t port;
+	struct err e;
+	assert_false(failed(span_to_u64(span_of(strrchr(http_server_address(f->server), ':') + 1), 65535, "port", &port, &e)));
+	a.sin_port = htons((uint16_t)port);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(c->fd >= 0);
 	int small = 65536, on = 1;
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	assert_int_equal(connect(c->fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	struct err e;
 	assert_false(failed(fd_set_nonblock(c->fd, &e)));
 	buf_init(&c->got, 64 << 20);
 	c->eof = false;
