@@ -34,7 +34,9 @@ static void answer(struct client *c, uint32_t kind, uint32_t id, uint32_t a, uin
 {
 	struct wire_head head = {.kind = kind, .id = id, .a = a, .b = b};
 	struct iovec parts[] = {{&head, sizeof(head)}, {(char *)text, strlen(text) + 1}};
-	(void)wire_send(c->wire, parts, 2, &fd, fd >= 0 ? 1 : 0); // a client that is gone is told by its socket
+	// One that is gone is told by its socket; one that does not keep up must not miss an answer and wait for it.
+	if (!wire_send(c->wire, parts, 2, &fd, fd >= 0 ? 1 : 0))
+		wire_shutdown(c->wire);
 }
 
 void boxes_answer(struct boxes *b, uint64_t client, uint32_t id, const struct err *e, bool found, int fd)

@@ -45,7 +45,23 @@ static int own_group(const char *controller, const char *mount)
 	return fd;
 }
 
-// Version 2 lets a group have processes or controlled children, not both: our own processes move into a group of their own.
+// Version 2 lets a group have processes or controlled children, not both: this process and the one that started it move into a
+// group of their own, or back.
+static bool step_aside(int dir, bool away)
+{
+	char parent[16];
+	snprintf(parent, sizeof(parent), "%d", getppid());
+	if (away && mkdirat(dir, "sallyport", 0755) != 0 && errno != EEXIST)
+		return false;
+	const char *group = away ? "sallyport" : "";
+	bool moved = write_at(dir, group, "cgroup.procs", parent) && write_at(dir, group, "cgroup.procs", "0");
+	if (away && !moved)
+		return step_aside(dir, false);
+	if (!away)
+		(void)unlinkat(dir, "sallyport", AT_REMOVEDIR);
+	return away;
+}
+
 static bool find_v2(struct cgroup *c)
 {
 	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -67,8 +83,7 @@ static bool find_v2(struct cgroup *c)
 			has[k] = strstr(text, word) != NULL;
 			any |= has[k];
 		}
-		if (!any || (mkdirat(dir, "sallyport", 0755) != 0 && errno != EEXIST) ||
-		    !write_at(dir, "sallyport", "cgroup.procs", "0"))
+		if (!any || !step_aside(dir, true))
 			continue;
 		for (int k = 0; k < CGROUP_KINDS; k++) {
 			char word[16];
@@ -80,6 +95,7 @@ static bool find_v2(struct cgroup *c)
 		}
 		if (c->version == 2)
 			return true;
+		(void)step_aside(dir, false); // others live in it: it was not delegated to us
 	}
 	return false;
 }

@@ -113,6 +113,11 @@ bool wire_send(struct wire *w, const struct iovec *parts, size_t n_parts, const 
 	return enqueue(w, parts, n_parts, len, fds, n_fds);
 }
 
+void wire_shutdown(struct wire *w)
+{
+	(void)shutdown(w->fd, SHUT_RDWR); // a socket that is closed already is
+}
+
 static void flush(struct wire *w)
 {
 	while (w->first != NULL) {

@@ -47,6 +47,9 @@ void wire_free(struct wire *w); // from a callback too; nothing is called afterw
 // too large, or the other end is gone.
 bool wire_send(struct wire *w, const struct iovec *parts, size_t n_parts, const int *fds, size_t n_fds);
 
+// Ends the connection for both sides: for one that does not keep up, so that it knows.
+void wire_shutdown(struct wire *w);
+
 // A connected pair, both close-on-exec, with room for the largest message.
 MUST_USE struct result wire_pair(int fds[2], struct err *e);
 

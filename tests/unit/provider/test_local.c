@@ -359,6 +359,28 @@ static void ends_with_who_started_the_spawner(void **state)
 	assert_true(is_dead(t, "s1"));
 }
 
+static void memory_is_limited_together(void **state)
+{
+	struct place *t = *state;
+	place_disconnect(t);
+	spawner_stop(&t->spawner);
+	struct spawner_opts opts = {
+	        .data_dir = t->dir, .root = "host-usr", .limits = {.memory_bytes = 64 << 20, .processes = 64, .files = 256}};
+	assert_false(failed(spawner_start(&opts, &t->spawner, &t->err)));
+	place_connect(t);
+	create(t, "s1");
+	AUTO_JSON json_t *where = t->p->ops->where(t->p, t->sb);
+	if (!json_is_true(json_object_get(json_object_get(where, "cgroup"), "memory"))) {
+		print_message("no memory cgroup on this machine: nothing holds memory together\n");
+		skip();
+	}
+	// bash keeps what it reads in a variable; /dev/shm counts too.
+	shell(t, "v=$(head -c 20000000 /dev/zero | tr '\\0' x); echo ${#v}");
+	assert_int_equal(t->status, 0);
+	shell(t, "v=$(head -c 200000000 /dev/zero | tr '\\0' x); echo ${#v}");
+	assert_int_not_equal(t->status, 0);
+}
+
 // Whatever comes over the socket, the spawner goes on serving the others.
 static void garbage_on_the_socket_harms_nobody(void **state)
 {
@@ -410,6 +432,7 @@ int main(void)
 	        CASE(signals_a_program_and_its_group),
 	        CASE(ends_with_who_started_the_spawner),
 	        CASE(garbage_on_the_socket_harms_nobody),
+	        CASE(memory_is_limited_together),
 	        CASE(says_where),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
