@@ -24,6 +24,7 @@
 #define IDLE_TIMEOUT_MS 300000
 #define BACKLOG_MAX (40 * 1024 * 1024) // the largest event and what comes with it
 #define DRAIN_MS 5000
+#define RECORDER_WAIT_MS 2000
 
 struct running {
 	struct control c;
@@ -34,7 +35,8 @@ struct running {
 	struct agent_loop *agents;
 	struct admin_server *admin;
 	struct loop_signal *term, *interrupt;
-	struct loop_timer *deadline, *settling;
+	struct loop_timer *deadline, *settling, *waiting;
+	uint64_t recorder_by_ms;
 	bool stopping;
 	struct result outcome;
 	struct err *why;
@@ -82,14 +84,34 @@ static void fail(struct running *run, const struct err *e)
 	loop_stop(run->c.loop);
 }
 
+static void begin(void *arg);
+
+// A moment is given to the recorder, which others started just before us: without it every change would be refused.
 static void serve(void *arg, const struct err *e)
 {
 	struct running *run = arg;
-	struct err why;
 	if (e != NULL) {
 		fail(run, e);
 		return;
 	}
+	run->recorder_by_ms = loop_now_ms(run->c.loop) + RECORDER_WAIT_MS;
+	begin(run);
+}
+
+static void begin(void *arg)
+{
+	struct running *run = arg;
+	struct err why;
+	run->waiting = NULL;
+	if (run->stopping)
+		return;
+	bool recorded = !failed(record_check(run->c.record, &why));
+	if (!recorded && loop_now_ms(run->c.loop) < run->recorder_by_ms) {
+		run->waiting = loop_timer_start(run->c.loop, 2, begin, run);
+		return;
+	}
+	if (!recorded)
+		log_warn("control.unrecorded", "why=%s", LOG_Q(span_of(why.msg)));
 	run->c.serving = true;
 	run->agents =
 	        agent_loop_start(&(struct agent_loop_opts){run->c.loop, run->c.log, run->models, record_client(run->c.record)});
@@ -200,6 +222,7 @@ static void stop(struct running *run)
 	struct control *c = &run->c;
 	loop_timer_cancel(&run->deadline);
 	loop_timer_cancel(&run->settling);
+	loop_timer_cancel(&run->waiting);
 	agent_loop_stop(&run->agents);
 	if (c->server != NULL)
 		http_server_stop(&c->server);

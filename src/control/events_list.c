@@ -1,4 +1,6 @@
 // History and stream of a session's events.
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/mem.h"
 #include "control/calls.h"
@@ -19,6 +21,8 @@ struct listing {
 	bool to_expose;   // there are calls in the page that must be stored as exposed before it goes out
 	bool write;       // now we may
 	int64_t num, first_seq, last_seq;
+	int64_t end; // a list from the end: of what there was when it began
+	char end_text[24];
 	bool at_least_once, full;
 	char live[EPOCH_MAX];
 };
@@ -28,6 +32,7 @@ static bool take_session(void *arg, const struct store_row *row)
 	struct listing *li = arg;
 	li->num = store_int(row, 0);
 	li->at_least_once = store_int(row, 2) != 0;
+	li->end = li->page.ascending ? SCHEMA_SEQ_MAX : store_int(row, 3);
 	memset(li->live, 0, sizeof(li->live));
 	struct span environment = store_text(row, 1);
 	memcpy(li->live, environment.data, environment.len < ID_MAX ? environment.len : ID_MAX - 1);
@@ -39,7 +44,7 @@ static struct result load(struct listing *li, struct op *op, struct store_tx *tx
 {
 	const char *id = op->r->segments[2];
 	struct result r = store_query_one(tx, e, take_session, li,
-	                                  "SELECT s.num, s.environment, v.at_least_once FROM sessions s"
+	                                  "SELECT s.num, s.environment, v.at_least_once, s.next_seq FROM sessions s"
 	                                  " JOIN environments v ON v.id = s.environment WHERE s.id = $1",
 	                                  "s", span_of(id));
 	if (failed(r))
@@ -57,11 +62,15 @@ static struct result load(struct listing *li, struct op *op, struct store_tx *tx
 	return OK;
 }
 
+// An event's place in the list: its seq, and behind all of those what waits to be processed.
+#define WAITING_PLACE (INT64_C(1) << 40)
+
 static bool take_event(void *arg, const struct store_row *row)
 {
 	struct listing *li = arg;
 	int64_t seq = schema_seq(store_int(row, 0));
-	if (!page_item(&li->page, seq, (struct span){"", 0}))
+	int64_t place = store_null(row, 1) ? WAITING_PLACE + seq : seq;
+	if (!page_item(&li->page, place, li->page.ascending ? SPAN_LIT("") : span_of(li->end_text)))
 		return false;
 	if (li->page.n == 1)
 		li->first_seq = li->last_seq = seq;
@@ -71,29 +80,67 @@ static bool take_event(void *arg, const struct store_row *row)
 	return !li->full;
 }
 
-#define SELECT_EVENTS                                                                        \
-	"SELECT e.pos, e.processed_at, e.body FROM events e WHERE e.pos > $1 AND e.pos < $2" \
-	" AND ($3 = '' OR $3 LIKE '%,' || e.type || ',%') AND ($6 = 0 OR e.processed_at BETWEEN $4 AND $5)"
+// The columns, what holds for every section, what is hidden from a worker, and the order.
+#define SELECT "SELECT e.pos, e.processed_at, e.body FROM events e WHERE e.pos > $1 AND e.pos < $2 AND "
+#define OF_TYPES "($3 = '' OR $3 LIKE '%,' || e.type || ',%')"
+#define PROCESSED "e.processed_at IS NOT NULL AND ($6 = 0 OR e.processed_at BETWEEN $4 AND $5) AND " OF_TYPES
 #define NOT_ANOTHERS                                                                                                \
 	" AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.session = $8 AND c.id = e.id AND c.open = 1 AND c.kind < 2" \
 	" AND ($9 = '' OR (c.epoch IS NOT NULL AND c.epoch <> $9)))"
-#define UP " ORDER BY e.pos LIMIT $7"
-#define DOWN " ORDER BY e.pos DESC LIMIT $7"
+#define WAITING "e.processed_at IS NULL AND " OF_TYPES
+#define UP " ORDER BY e.pos LIMIT "
+#define DOWN " ORDER BY e.pos DESC LIMIT "
 
-static struct result select_events(struct listing *li, struct store_tx *tx, struct err *e)
+static struct result select_processed(struct listing *li, struct store_tx *tx, struct err *e)
 {
 	const struct page *p = &li->page;
-	bool up = page_reads_up(p);
-	int64_t low = schema_pos(li->num, 0) - 1, high = schema_pos(li->num + 1, 0);
-	if (!p->from_start)
-		*(up ? &low : &high) = schema_pos(li->num, p->at & SCHEMA_SEQ_MAX);
-	int64_t filter = li->from > 0 || li->to < INT64_MAX;
+	int64_t low = 0, high = li->end, timed = li->from > 0 || li->to < INT64_MAX;
+	if (!p->from_start && p->at < WAITING_PLACE)
+		*(p->ascending ? &low : &high) = p->at;
+	low = schema_pos(li->num, low);
+	high = schema_pos(li->num, high < SCHEMA_SEQ_MAX ? high : SCHEMA_SEQ_MAX);
 	if (!li->worker || li->at_least_once)
-		return store_query(tx, e, take_event, li, up ? SELECT_EVENTS UP : SELECT_EVENTS DOWN, "iisiiii", low, high,
-		                   span_of(li->types), li->from, li->to, filter, p->limit + 1);
-	return store_query(tx, e, take_event, li, up ? SELECT_EVENTS NOT_ANOTHERS UP : SELECT_EVENTS NOT_ANOTHERS DOWN,
-	                   "iisiiiiis", low, high, span_of(li->types), li->from, li->to, filter, p->limit + 1, li->num,
+		return store_query(tx, e, take_event, li, p->ascending ? SELECT PROCESSED UP "$7" : SELECT PROCESSED DOWN "$7",
+		                   "iisiiii", low, high, span_of(li->types), li->from, li->to, timed, p->limit + 1);
+	return store_query(tx, e, take_event, li,
+	                   p->ascending ? SELECT PROCESSED NOT_ANOTHERS UP "$7" : SELECT PROCESSED NOT_ANOTHERS DOWN "$7",
+	                   "iisiiiiis", low, high, span_of(li->types), li->from, li->to, timed, p->limit + 1, li->num,
 	                   span_of(li->live));
+}
+
+static struct result select_waiting(struct listing *li, struct store_tx *tx, struct err *e)
+{
+	const struct page *p = &li->page;
+	int64_t low = 0, high = SCHEMA_SEQ_MAX;
+	if (li->from > 0 || li->to < INT64_MAX) // they have no time yet
+		return OK;
+	if (!p->from_start && p->at >= WAITING_PLACE)
+		*(p->ascending ? &low : &high) = p->at - WAITING_PLACE;
+	return store_query(tx, e, take_event, li, p->ascending ? SELECT WAITING UP "$4" : SELECT WAITING DOWN "$4", "iisi",
+	                   schema_pos(li->num, low), schema_pos(li->num, high), span_of(li->types), p->limit + 1);
+}
+
+// What waits is renumbered when it is processed. Standing last (and a list from the end going only to where that was when it
+// began), it is neither shown twice nor left out when that happens between two pages.
+static struct result select_events(struct listing *li, struct store_tx *tx, struct err *e)
+{
+	struct page *p = &li->page;
+	bool in_waiting = !p->from_start && p->at >= WAITING_PLACE;
+	uint64_t end = 0;
+	if (!p->ascending && !p->from_start) {
+		if (failed(span_to_u64(span_of(p->id), SCHEMA_SEQ_MAX, "page", &end, NULL)))
+			return err_set(e, ERR_INVALID, "page: not a cursor of this list; take next_page of the answer before");
+		li->end = (int64_t)end;
+	}
+	snprintf(li->end_text, sizeof(li->end_text), "%lld", (long long)li->end);
+	if (p->ascending) {
+		if (!in_waiting)
+			TRY(select_processed(li, tx, e));
+		return p->more ? OK : select_waiting(li, tx, e);
+	}
+	if (p->from_start || in_waiting)
+		TRY(select_waiting(li, tx, e));
+	return p->more ? OK : select_processed(li, tx, e);
 }
 
 static bool see_row(void *arg, const struct store_row *row)
@@ -180,12 +227,18 @@ static struct result parse_types(struct listing *li, const struct request *r, st
 	return OK;
 }
 
+static struct result check_page(const struct page *p, struct err *e)
+{
+	return p->backward ? err_set(e, ERR_INVALID, "page: not a cursor of this list; take next_page of the answer before")
+	                   : OK;
+}
+
 void events_list(struct request *r)
 {
 	struct err e;
 	struct listing *li = NEW(struct listing);
-	if (failed(page_parse(&li->page, r, LIST_LIMIT, LIST_LIMIT, true, true, &e)) || failed(parse_times(li, r, &e)) ||
-	    failed(parse_types(li, r, &e))) {
+	if (failed(page_parse(&li->page, r, LIST_LIMIT, LIST_LIMIT, true, true, &e)) || failed(check_page(&li->page, &e)) ||
+	    failed(parse_times(li, r, &e)) || failed(parse_types(li, r, &e))) {
 		release(li);
 		request_refuse(r, &e, NULL);
 		return;

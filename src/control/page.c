@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #define CURSOR_MAX 160
+#define PAGE_BYTES (16 * 1024 * 1024) // a page of large items ends early: a reader of the next goes on there
 
 static struct result bad_cursor(struct err *e)
 {
@@ -60,7 +61,7 @@ bool page_begin(struct page *p, struct buf *out)
 
 bool page_item(struct page *p, int64_t at, struct span id)
 {
-	if (p->n == p->limit) {
+	if (p->n == p->limit || (p->n > 0 && buf_len(p->out) > PAGE_BYTES)) {
 		p->more = true;
 		return false;
 	}

@@ -32,7 +32,7 @@ bool page_reads_up(const struct page *p);
 
 // Begins {"data":[ in `out`.
 MUST_USE bool page_begin(struct page *p, struct buf *out);
-// Before each item's text, with its place; false when the page is full: stop then.
+// Before each item's text, with its place; false when the page is full (`limit` items, or 16 MiB): stop then.
 bool page_item(struct page *p, int64_t at, struct span id);
 // Ends it with next_page (and prev_page when `both`).
 MUST_USE bool page_end(struct page *p, bool both);

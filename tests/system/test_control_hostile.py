@@ -93,6 +93,16 @@ def test_large_requests(rig):
     stream.idle()
     assert stream.seen[0]["content"][0]["text"] == big
     assert len(rig.history(session)[0]["content"][0]["text"]) == len(big)
+    # A page of large events ends before its limit, and goes on at its cursor.
+    other = rig.session()
+    for i in range(4):
+        rig.send(other, message(str(i) * (7 << 20)))
+    pages, page = [], None
+    while not pages or page:
+        got = rig.api.get(f"/v1/sessions/{other}/events", **{"types[]": "user.message"}, **({"page": page} if page else {}))
+        pages.append([e["content"][0]["text"][0] for e in got["data"]])
+        page = got["next_page"]
+    assert sum(pages, []) == ["0", "1", "2", "3"] and len(pages) > 1
     size = (32 << 20) + 1
     answer = raw(rig, (f"POST /v1/sessions/{session}/events HTTP/1.1\r\nHost: h\r\nx-api-key: {rig.inst.api_key}\r\n"
                        f"Content-Length: {size}\r\n\r\n").encode() + b"x" * 100000)
