@@ -59,6 +59,11 @@ static int hex_value(int c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+bool regex_is_hex(int c)
+{
+	return hex_value(c) >= 0;
+}
+
 // Exactly `n` hex digits; false leaves the position.
 static bool take_hex(struct regex_text *t, size_t n, uint16_t *value)
 {
@@ -117,23 +122,25 @@ struct item {
 	uint16_t unit;
 };
 
-// Returns false at the end of the text after a backslash.
-static bool take_item(struct regex_text *t, struct item *item)
+// Returns NULL, or what is wrong.
+static const char *take_item(struct regex_text *t, bool names, struct item *item)
 {
 	*item = (struct item){0};
 	uint16_t c = t->at[t->pos++];
 	if (c != '\\') {
 		item->unit = c;
-		return true;
+		return NULL;
 	}
 	if (regex_peek(t, 0) < 0)
-		return false;
+		return "\\ at end of pattern";
+	if (regex_peek(t, 0) == 'k' && names)
+		return "Invalid escape";
 	item->set = regex_set(regex_peek(t, 0));
 	if (item->set != NULL)
 		t->pos++;
 	else
 		item->unit = regex_escape(t, true);
-	return true;
+	return NULL;
 }
 
 static void emit_item(struct arena *a, struct arena_units *out, const struct item *item)
@@ -145,19 +152,19 @@ static void emit_item(struct arena *a, struct arena_units *out, const struct ite
 }
 
 // One item or range. NULL, or what is wrong.
-static const char *take_range(struct arena *a, struct regex_text *t, struct arena_units *out)
+static const char *take_range(struct arena *a, struct regex_text *t, bool names, struct arena_units *out)
 {
-	static const char at_end[] = "\\ at end of pattern";
 	struct item first, last;
-	if (!take_item(t, &first))
-		return at_end;
+	const char *why = take_item(t, names, &first);
+	if (why != NULL)
+		return why;
 	if (regex_peek(t, 0) != '-' || regex_peek(t, 1) == ']' || regex_peek(t, 1) < 0) {
 		emit_item(a, out, &first);
 		return NULL;
 	}
 	t->pos++;
-	if (!take_item(t, &last))
-		return at_end;
+	if ((why = take_item(t, names, &last)) != NULL)
+		return why;
 	bool range = first.set == NULL && last.set == NULL;
 	if (range && first.unit > last.unit)
 		return "Range out of order in character class";
@@ -170,7 +177,7 @@ static const char *take_range(struct arena *a, struct regex_text *t, struct aren
 	return NULL;
 }
 
-const char *regex_class(struct arena *a, struct regex_text *t, struct arena_units *out)
+const char *regex_class(struct arena *a, struct regex_text *t, bool names, struct arena_units *out)
 {
 	bool negated = regex_peek(t, 0) == '^';
 	t->pos += negated;
@@ -181,7 +188,7 @@ const char *regex_class(struct arena *a, struct regex_text *t, struct arena_unit
 	}
 	arena_ascii(a, out, negated ? "[^" : "[");
 	for (int c; (c = regex_peek(t, 0)) != ']';) {
-		const char *why = c < 0 ? "Unterminated character class" : take_range(a, t, out);
+		const char *why = c < 0 ? "Unterminated character class" : take_range(a, t, names, out);
 		if (why != NULL)
 			return why;
 	}

@@ -14,6 +14,8 @@ struct regex_text {
 
 int regex_peek(const struct regex_text *t, size_t ahead); // -1 beyond the end
 
+bool regex_is_hex(int c);
+
 // Appends one code unit as itself.
 void regex_emit(struct arena *a, struct arena_units *out, uint16_t c);
 
@@ -23,7 +25,8 @@ const char *regex_set(int letter);
 // The code unit that an escape stands for; the text is after its backslash and not at its end.
 uint16_t regex_escape(struct regex_text *t, bool in_class);
 
-// A class; the text is after "[". Returns NULL, or what is wrong in V8's words.
-const char *regex_class(struct arena *a, struct regex_text *t, struct arena_units *out);
+// A class; the text is after "[". `names`: there are named groups, so that "\k" means nothing. Returns NULL, or what is wrong
+// in V8's words.
+const char *regex_class(struct arena *a, struct regex_text *t, bool names, struct arena_units *out);
 
 #endif

@@ -75,20 +75,45 @@ static void count_groups(struct parser *p)
 		} else if (c == '(' && !in_class) {
 			const uint16_t *next = p->text.at + i + 1;
 			size_t left = p->text.len - i - 1;
-			bool name = left >= 3 && next[0] == '?' && next[1] == '<' && next[2] != '=' && next[2] != '!';
+			bool name = left >= 2 && next[0] == '?' && next[1] == '<' &&
+			            (left == 2 || (next[2] != '=' && next[2] != '!'));
 			p->groups += left == 0 || next[0] != '?' || name;
 			p->has_names |= name;
 		}
 	}
 }
 
+// A Unicode escape in a name, after its backslash: "u0061" or "u{61}". False when it is none; what it stands for does not
+// matter.
+static bool take_unicode_escape(struct parser *p)
+{
+	struct regex_text t = p->text;
+	if (regex_peek(&t, 0) != 'u')
+		return false;
+	t.pos++;
+	bool braced = regex_peek(&t, 0) == '{';
+	t.pos += braced;
+	size_t digits = 0;
+	while (regex_is_hex(regex_peek(&t, 0)) && (braced || digits < 4)) {
+		t.pos++;
+		digits++;
+	}
+	if (braced ? digits == 0 || digits > 6 || regex_peek(&t, 0) != '}' : digits != 4)
+		return false;
+	p->text.pos = t.pos + braced;
+	return true;
+}
+
 static struct result parse_name(struct parser *p, struct group_name *name)
 {
 	size_t start = p->text.pos;
-	for (int c; (c = regex_peek(&p->text, 0)) != '>'; p->text.pos++) {
+	for (int c; (c = regex_peek(&p->text, 0)) != '>';) {
 		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || c >= 0x80;
 		bool digit = c >= '0' && c <= '9' && p->text.pos > start;
-		if (!letter && !digit)
+		p->text.pos += c >= 0;
+		if (c == '\\' && regex_peek(&p->text, 0) == 'u' && !take_unicode_escape(p))
+			return fail(p, "Invalid Unicode escape");
+		if (!letter && !digit && !(c == '\\' && p->text.at[p->text.pos - 1] != '\\'))
 			return fail(p, "Invalid capture group name");
 	}
 	*name = (struct group_name){p->text.at + start, p->text.pos - start, 0};
@@ -106,14 +131,16 @@ static const struct group_name *find_name(const struct parser *p, const struct g
 	return NULL;
 }
 
-static struct result define_name(struct parser *p)
+// At a named group's end, which is where V8 looks for doubles.
+static struct result define_name(struct parser *p, const struct group_name *name)
 {
-	struct group_name *name = arena_alloc(p->arena, sizeof(*name));
-	TRY(parse_name(p, name));
+	if (name->len == 0)
+		return OK;
 	if (find_name(p, name) != NULL)
 		return fail(p, "Duplicate capture group name");
-	name->group = p->opened;
-	arena_push(p->arena, &p->names, name);
+	struct group_name *kept = arena_alloc(p->arena, sizeof(*kept));
+	*kept = *name;
+	arena_push(p->arena, &p->names, kept);
 	return OK;
 }
 
@@ -155,8 +182,7 @@ static struct result named_reference(struct parser *p)
 	struct group_name name;
 	if (!take(p, '<'))
 		return fail(p, "Invalid named reference");
-	if (failed(parse_name(p, &name)))
-		return fail(p, "Invalid named reference");
+	TRY(parse_name(p, &name));
 	// The group may come later, so its number is looked up in the pattern itself when all is parsed: five digits are kept
 	// free.
 	struct group_name *use = arena_alloc(p->arena, sizeof(*use));
@@ -269,6 +295,7 @@ static struct result alternatives(struct parser *p, unsigned depth);
 static struct result group(struct parser *p, unsigned depth, bool *repeats)
 {
 	static const char *const plain[] = {"?:", "?=", "?!", "?<=", "?<!"};
+	struct group_name name = {0};
 	size_t kind = 0, number = 0;
 	while (kind < 5 && !take_word(p, plain[kind]))
 		kind++;
@@ -281,7 +308,8 @@ static struct result group(struct parser *p, unsigned depth, bool *repeats)
 		if (take(p, '?')) {
 			if (!take(p, '<'))
 				return fail(p, "Invalid group");
-			TRY(define_name(p));
+			TRY(parse_name(p, &name));
+			name.group = number;
 		}
 	}
 	if (depth + 1 >= GROUP_DEPTH || p->arena->used > ((size_t)64 << 20))
@@ -293,12 +321,12 @@ static struct result group(struct parser *p, unsigned depth, bool *repeats)
 	if (!take(p, ')'))
 		return fail(p, "Unterminated group");
 	emit(p, ")");
-	return OK;
+	return define_name(p, &name);
 }
 
 static struct result class(struct parser *p)
 {
-	const char *why = regex_class(p->arena, &p->text, p->out);
+	const char *why = regex_class(p->arena, &p->text, p->has_names, p->out);
 	return why == NULL ? OK : fail(p, why);
 }
 

@@ -8,6 +8,8 @@ import pathlib
 import stat
 import subprocess
 
+import pytest
+
 import harness
 from peers.tools_channel import Tools
 
@@ -110,3 +112,37 @@ def tree(top):
                 what = hashlib.sha256(pathlib.Path(full).read_bytes()).hexdigest()[:12]
             found[os.path.relpath(full, top)] = (oct(st.st_mode), what)
     return found
+
+
+NO_RG = {"PATH": "/nonexistent-bin"}
+NOBODY = 65534
+
+
+@pytest.fixture
+def pair(workdir):
+    with Pair(workdir) as p:
+        yield p
+
+
+@pytest.fixture
+def walk_pair(workdir):
+    """A pair that finds no ripgrep."""
+    with Pair(workdir, env=NO_RG) as p:
+        yield p
+
+
+def write(name, content, mode=None, mtime=None):
+    """What `prepare` needs to make a file; `mtime` is in nanoseconds."""
+    def do(d):
+        path = d / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        if mode is not None:
+            path.chmod(mode)
+        if mtime is not None:
+            os.utime(path, ns=(mtime, mtime))
+    return do
+
+
+def bash(command, **more):
+    return "bash", {"command": command, **more}
