@@ -135,7 +135,7 @@ static void parse_root(struct parser *p, struct glob_node *root)
 {
 	struct arena_units acc = {0};
 	struct bracket b = {0};
-	for (size_t i = 0; i < p->len;) {
+	for (size_t i = 0; i < p->len && !p->ast->too_much;) {
 		uint16_t c = p->text[i++];
 		if (!in_bracket(&b, c, i) && opens(p, c, i)) {
 			push_text(p->ast, root, &acc);
@@ -194,7 +194,7 @@ static size_t parse_extglob(struct parser *p, struct glob_node *n, size_t pos, i
 	}
 	p->nested--;
 	struct arena_units rest = {0};
-	for (size_t k = pos - 1; k < p->len; k++)
+	for (size_t k = pos - 1; k < p->len && !p->ast->too_much; k++)
 		arena_unit(arena, &rest, p->text[k]);
 	glob_ast_make_text(p->ast, n, &rest);
 	return i;

@@ -44,9 +44,10 @@ static bool starts(const struct scan *s, size_t at, const char *word)
 	return true;
 }
 
+// PCRE2 would take "[:x:]", "[.x.]" and "[=x=]" for something else than JavaScript does.
 static void add_char(struct scan *s, uint16_t c)
 {
-	if (c == '[' || c == ']' || c == '\\' || c == '-')
+	if (c != 0 && c < 0x80 && strchr("[]\\-:.=", c) != NULL)
 		arena_unit(s->arena, &s->ranges, '\\');
 	arena_unit(s->arena, &s->ranges, c);
 }
