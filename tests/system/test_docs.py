@@ -39,6 +39,12 @@ def test_commands_and_options_exist(sallyport, page):
             assert f"{option} " in shown.stdout, f"{page.name}: sallyport {' '.join(words)} has no {option}"
 
 
+def test_the_index_names_every_page():
+    index = (ROOT / "docs/README.md").read_text()
+    for page in ROOT.glob("docs/*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
 def test_every_configuration_key_is_described():
     text = (ROOT / "docs/configuration.md").read_text()
     for key in keys_in_source():
