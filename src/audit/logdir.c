@@ -1,7 +1,12 @@
 #include "audit/logdir.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "audit/journal.h"
 #include "base/file.h"
@@ -96,27 +101,74 @@ struct result logdir_walk(const char *dir, uint64_t from, uint64_t to,
 	return OK;
 }
 
+// A segment is read through a window, up to where its records end: most of it is not theirs.
 struct segment {
-	struct buf bytes;
+	int fd; // -1: there is none
+	struct buf window;
+	bool ended; // the window holds the file's end
 	struct journal_header header;
 	bool valid;
 };
 
-static struct result read_segment(const char *dir, unsigned number, struct segment *s, bool *present, struct err *e)
+#define WINDOW_MIN (JOURNAL_RECORD_HEADER + TILE_ENTRY_MAX) // so much holds any record
+#define WINDOW_MAX (4 * (size_t)WINDOW_MIN)
+
+// Reads on until the window holds WINDOW_MIN bytes or the file's rest.
+static struct result fill_window(struct segment *s, struct err *e)
 {
-	char name[32];
-	struct err first;
-	snprintf(name, sizeof(name), "journal/%u", number);
-	buf_init(&s->bytes, JOURNAL_SEGMENT_MAX);
-	s->valid = false;
-	if (failed(read_in(dir, name, &s->bytes, &first)))
-		return first.kind == ERR_NOT_FOUND ? OK : err_set(e, first.kind, "%s", first.msg);
-	*present = true;
-	s->valid = journal_header_read(buf_span(&s->bytes), &s->header);
+	while (!s->ended && buf_len(&s->window) < WINDOW_MIN) {
+		size_t want = WINDOW_MAX - buf_len(&s->window);
+		char *to = buf_reserve(&s->window, want);
+		ssize_t n = read(s->fd, to, want);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "the journal");
+		s->ended = n == 0;
+		buf_commit(&s->window, (size_t)n);
+	}
 	return OK;
 }
 
-static struct result walk_segment(const struct segment *s, uint64_t from,
+static struct result open_segment(const char *dir, unsigned number, struct segment *s, bool *present, struct err *e)
+{
+	char name[32], path[PATH_MAX];
+	struct stat st;
+	*s = (struct segment){.fd = -1};
+	buf_init(&s->window, WINDOW_MAX);
+	snprintf(name, sizeof(name), "journal/%u", number);
+	TRY(path_in(dir, name, path, e));
+	s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (s->fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? OK : err_sys(e, "%s", path);
+	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "%s: not a regular file", path);
+	*present = true;
+	TRY(fill_window(s, e));
+	s->valid = journal_header_read(buf_span(&s->window), &s->header);
+	return OK;
+}
+
+static void close_segment(struct segment *s)
+{
+	fd_close(&s->fd);
+	buf_fini(&s->window);
+}
+
+// The next record; what it gives is valid until the next call. False at the end.
+static struct result next_record(struct segment *s, struct journal_reader *r, struct span *entry, struct hash *leaf, bool *torn,
+                                 bool *more, struct err *e)
+{
+	if (r->rest.len < WINDOW_MIN && !s->ended) {
+		buf_consume(&s->window, buf_len(&s->window) - r->rest.len);
+		TRY(fill_window(s, e));
+		r->rest = buf_span(&s->window);
+	}
+	*more = journal_reader_next(r, entry, leaf, torn);
+	return OK;
+}
+
+static struct result walk_segment(struct segment *s, uint64_t from,
                                   struct result (*each)(void *arg, uint64_t index, struct span entry, const struct hash *leaf,
                                                         struct err *e),
                                   void *arg, struct logdir_tail *tail, struct err *e)
@@ -126,11 +178,15 @@ static struct result walk_segment(const struct segment *s, uint64_t from,
 	if (s->header.generation > tail->generation)
 		tail->generation = s->header.generation;
 	struct journal_reader r;
-	journal_reader_init(&r, buf_span(&s->bytes), &s->header);
 	struct span entry;
 	struct hash leaf;
-	while (journal_reader_next(&r, &entry, &leaf, &tail->torn)) {
+	bool more;
+	journal_reader_init(&r, buf_span(&s->window), &s->header);
+	for (;;) {
+		TRY(next_record(s, &r, &entry, &leaf, &tail->torn, &more, e));
 		uint64_t index = r.index - 1;
+		if (!more)
+			return OK;
 		if (index < tail->next)
 			continue;
 		if (index > tail->next) {
@@ -140,7 +196,6 @@ static struct result walk_segment(const struct segment *s, uint64_t from,
 		TRY(each(arg, index, entry, &leaf, e));
 		tail->next++;
 	}
-	return OK;
 }
 
 struct result logdir_journal(const char *dir, uint64_t from,
@@ -150,15 +205,15 @@ struct result logdir_journal(const char *dir, uint64_t from,
 {
 	struct segment s[JOURNAL_SEGMENTS];
 	*tail = (struct logdir_tail){.next = from};
-	struct result r = read_segment(dir, 0, &s[0], &tail->present, e);
-	struct result r1 = read_segment(dir, 1, &s[1], &tail->present, e);
+	struct result r = open_segment(dir, 0, &s[0], &tail->present, e);
+	struct result r1 = open_segment(dir, 1, &s[1], &tail->present, e);
 	bool swapped = s[0].valid && s[1].valid && s[0].header.generation > s[1].header.generation;
 	if (failed(r1))
 		r = r1;
 	for (unsigned i = 0; i < JOURNAL_SEGMENTS && !failed(r); i++)
 		r = walk_segment(&s[swapped ? 1 - i : i], from, each, arg, tail, e);
-	buf_fini(&s[0].bytes);
-	buf_fini(&s[1].bytes);
+	close_segment(&s[0]);
+	close_segment(&s[1]);
 	return r;
 }
 

@@ -7,7 +7,7 @@
 #include "recorder/intake.h"
 #include "recorder/offload.h"
 
-#define HURRY_BYTES (2u << 20) // waiting entries of this size are published at once
+#define HURRY_BYTES (1u << 20) // waiting entries of this size are published at once
 #define STATE_EVERY 4096       // entries between two savings of the writers' state
 
 struct publisher {

@@ -16,7 +16,7 @@
 #include "recorder/recovery.h"
 #include "sandbox/lockdown.h"
 
-#define SEGMENT_SIZE (8u << 20)
+#define SEGMENT_SIZE (4u << 20)
 
 struct recorder {
 	const struct config *config;
