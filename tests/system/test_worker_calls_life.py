@@ -227,3 +227,15 @@ def test_random_moments_and_who_comes_next(life, rounds):
         l.wait_over(150)
         print(f"round {i}: unknown {l.check()}")
         l.inst.close()
+
+
+@pytest.mark.parametrize("following", ["same", "other"])
+def test_at_least_once_where_it_is_configured(life, following):
+    l = life(at_least_once=True)
+    l.begin(1)
+    l.worker.wait_log("worker.sandbox session=" + l.sessions[0])
+    l.kill("worker")
+    l.start_worker("worker-again") if following == "same" else l.start_other()
+    l.wait_over(90)
+    results = [e for e in l.events(l.sessions[0]) if e["type"] == "user.tool_result"]
+    assert [(r["is_error"], r["content"][0]["text"]) for r in results] == [(False, f"did-{k}") for k in range(STEPS)]
