@@ -31,7 +31,8 @@ struct launch {
 // into a file of memory that only the poller gets, before the spawner is forked.
 static struct result take_key_from_environment(int *fd, struct err *e)
 {
-	char *key = getenv(KEY_VARIABLE);
+	const char *key = getenv(KEY_VARIABLE);
+	BUG_ON(key == NULL); // or there is a key file
 	*fd = memfd_create("key", MFD_CLOEXEC);
 	if (*fd < 0)
 		return err_sys(e, "memfd_create");

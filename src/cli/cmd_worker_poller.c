@@ -47,7 +47,7 @@ static struct result descriptor(const struct cli_args *a, const char *option, in
 
 static struct result read_key(const struct cli_args *a, const struct worker_setup *s, struct buf *key, struct err *e)
 {
-	int fd;
+	int fd = -1;
 	if (cli_value(a, "key-fd") == NULL)
 		return file_read_secret(s->key_file, key, e);
 	TRY(descriptor(a, "key-fd", &fd, e));

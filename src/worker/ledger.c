@@ -146,8 +146,10 @@ void ledger_close(struct ledger **l)
 	if (*l == NULL)
 		return;
 	store_close(&(*l)->store);
-	while ((*l)->ops != NULL)
-		op_free((*l)->ops);
+	for (struct ledger_op *op = (*l)->ops, *next; op != NULL; op = next) {
+		next = op->next;
+		op_free(op);
+	}
 	free(*l);
 	*l = NULL;
 }

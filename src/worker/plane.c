@@ -85,8 +85,10 @@ void plane_free(struct plane *p)
 {
 	if (p == NULL)
 		return;
-	while (p->calls != NULL)
-		call_free(p->calls);
+	for (struct plane_call *c = p->calls, *next; c != NULL; c = next) {
+		next = c->next;
+		call_free(c);
+	}
 	if (p->http != NULL)
 		http_client_free(p->http);
 	free(p->base_url);
@@ -213,11 +215,10 @@ static void tried(void *arg, int status, struct span body, const struct err *e)
 	struct plane_call *c = arg;
 	struct http_call *h = c->http;
 	AUTO_JSON json_t *json = NULL;
-	AUTO_FREE char *calls = NULL;
 	struct plane_answer a = {.status = e == NULL ? status : 0};
 	const char *field = http_call_field(h, PROTOCOL_CALLS_FIELD);
-	if (field != NULL)
-		a.calls = calls = mem_strdup(field);
+	AUTO_FREE char *calls = field == NULL ? NULL : mem_strdup(field);
+	a.calls = calls;
 	a.retry_after_ms = asked_to_wait(h);
 	bool retry = may_retry(e == NULL ? h : NULL, a.status);
 	c->http = NULL;
