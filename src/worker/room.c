@@ -40,7 +40,7 @@ static void room_free(struct room *x)
 	room_call_fini(x);
 	json_decref(x->forget);
 	if (x->program != NULL)
-		x->program->x = NULL; // freed when its end is told, or with the place
+		x->program->x = NULL; // freed when its end is told, or with the rooms
 	free(x->session);
 	free(x);
 }
@@ -51,6 +51,10 @@ void rooms_free(struct rooms *b)
 		struct room *x = b->first;
 		b->first = x->next;
 		room_free(x);
+	}
+	for (struct room_program *p = b == NULL ? NULL : b->programs, *next; p != NULL; p = next) {
+		next = p->next;
+		free(p);
 	}
 	free(b);
 }
@@ -164,6 +168,10 @@ static void program_ended(void *arg, int code, int status, const struct err *e)
 	struct room_program *p = arg;
 	struct room *x = p->x;
 	bool current = x != NULL && x->program == p;
+	struct room_program **at = &p->owner->programs;
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
 	free(p);
 	if (!current)
 		return;
@@ -192,7 +200,8 @@ static struct result start_program(struct room *x, struct err *e)
 	                                        .stderr_fd = -1,
 	                                        .channel = CHANNEL};
 	x->program = NEW(struct room_program);
-	x->program->x = x;
+	*x->program = (struct room_program){.x = x, .owner = x->owner, .next = x->owner->programs};
+	x->owner->programs = x->program;
 	place->ops->exec(place, x->sandbox, &opts, program_ended, x->program);
 	place->ops->attach(place, x->sandbox, CHANNEL, attached, x);
 	return OK;

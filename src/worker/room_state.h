@@ -20,8 +20,10 @@ struct room_op { // the one call under way
 	void *arg;
 };
 
-struct room_program { // one start of the tools program; its end is told once
-	struct room *x;
+struct room_program {   // one start of the tools program; its end is told once
+	struct room *x; // NULL when the room does not care any more
+	struct rooms *owner;
+	struct room_program *next;
 };
 
 struct room {
@@ -48,6 +50,7 @@ struct room {
 struct rooms {
 	struct rooms_opts o;
 	struct room *first;
+	struct room_program *programs; // whose end was not told yet
 };
 
 // room.c: opens the sandbox for the call that waits; room_call_flush is called when it is open.
