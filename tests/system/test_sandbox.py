@@ -193,7 +193,7 @@ def test_a_workspace_can_be_given(workdir):
     if os.geteuid() != 0 and "without root only an empty directory" in done.stderr:
         assert done.returncode == 3  # a range of ids, and nobody who may map them on a mount
         (work / "given").unlink()
-        made = bash("echo made > made; cat made", options=("--workspace", str(work)))
+        made = bash("echo made > made; cat made; rm made", options=("--workspace", str(work)))
         assert made.stdout == "made\n"
         return
     assert done.returncode == 0, done.stderr

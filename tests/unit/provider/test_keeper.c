@@ -15,6 +15,8 @@
 
 #define GOOD_END 42
 
+static struct loop *cleaning_;
+
 struct child {
 	struct loop *loop;
 	int tell; // a byte for each time it started: 'm' made, 'f' found
@@ -66,6 +68,38 @@ static pid_t child_of(pid_t keeper)
 	return sscanf(text, "%d %d", &spawner, &child) == 2 ? child : -1;
 }
 
+static void killed(void *arg, const struct err *e)
+{
+	assert_null(e);
+	loop_stop(arg);
+}
+
+static void made(void *arg, struct provider_sandbox *sb, bool found, const struct err *e)
+{
+	struct provider *p = arg;
+	(void)found;
+	assert_null(e);
+	p->ops->kill(p, sb, true, killed, cleaning_);
+}
+
+// The files belong to ids that only a spawner can act for.
+static void clean(const char *dir)
+{
+	struct spawner_opts opts = {.data_dir = dir, .root = "host-usr", .limits = {.processes = 64, .files = 256}};
+	struct spawner s;
+	int fd;
+	assert_false(failed(spawner_start(&opts, &s, NULL)));
+	assert_false(failed(spawner_connect(&s, &fd, NULL)));
+	assert_false(failed(loop_new(&cleaning_, NULL)));
+	struct provider *p = provider_local_new(cleaning_, fd, NULL, NULL);
+	p->ops->create(p, "s1", made, p);
+	loop_run(cleaning_);
+	p->ops->free(p);
+	loop_free(cleaning_);
+	spawner_stop(&s);
+	assert_false(failed(file_remove_tree(dir, NULL)));
+}
+
 static void comes_again_and_finds_its_sandboxes(void **state)
 {
 	char dir[] = "/tmp/sallyport-keeper.XXXXXX", byte;
@@ -89,7 +123,7 @@ static void comes_again_and_finds_its_sandboxes(void **state)
 	assert_true(dead);
 	close(ends[0]);
 	close(ends[1]);
-	assert_false(failed(file_remove_tree(dir, NULL)));
+	clean(dir);
 }
 
 // SIGKILL to the keeper reaches all: the child, the spawner, the sandbox.
@@ -114,7 +148,7 @@ static void all_end_with_the_keeper(void **state)
 	}
 	assert_true(dead);
 	close(ends[0]);
-	assert_false(failed(file_remove_tree(dir, NULL)));
+	clean(dir);
 }
 
 int main(void)

@@ -121,11 +121,24 @@ static int place_setup(void **state)
 	return 0;
 }
 
+static void create(struct place *t, const char *session);
+
+// The files belong to ids that only a spawner can act for.
 static int place_teardown(void **state)
 {
+	static const char *const sessions[] = {"s1", "s2"};
 	struct place *t = *state;
-	if (t->p != NULL)
-		place_disconnect(t);
+	if (t->p == NULL) {
+		spawner_stop(&t->spawner);
+		spawner_again(t);
+		place_connect(t);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(sessions); i++) {
+		create(t, sessions[i]);
+		t->p->ops->kill(t->p, t->sb, true, killed, t);
+		wait_call(t);
+	}
+	place_disconnect(t);
 	spawner_stop(&t->spawner);
 	assert_false(failed(file_remove_tree(t->dir, NULL)));
 	free(t);
