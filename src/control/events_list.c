@@ -22,7 +22,9 @@ struct listing {
 	bool write;       // now we may
 	int64_t num, first_seq, last_seq;
 	int64_t end; // a list from the end: of what there was when it began
-	char end_text[24];
+	// A list from the start: how far the processed events have been listed, and the last one listed while it waited.
+	int64_t listed;
+	char listed_waiting[ID_MAX];
 	bool at_least_once, full;
 	char live[EPOCH_MAX];
 };
@@ -69,9 +71,13 @@ static bool take_event(void *arg, const struct store_row *row)
 {
 	struct listing *li = arg;
 	int64_t seq = schema_seq(store_int(row, 0));
-	int64_t place = store_null(row, 1) ? WAITING_PLACE + seq : seq;
-	if (!page_item(&li->page, place, li->page.ascending ? SPAN_LIT("") : span_of(li->end_text)))
+	bool waits = store_null(row, 1);
+	if (!page_item(&li->page, waits ? WAITING_PLACE + seq : seq, SPAN_LIT("")))
 		return false;
+	if (!waits)
+		li->listed = seq;
+	else
+		snprintf(li->listed_waiting, sizeof(li->listed_waiting), "%.*s", SPAN_FMT(store_text(row, 3)));
 	if (li->page.n == 1)
 		li->first_seq = li->last_seq = seq;
 	li->first_seq = seq < li->first_seq ? seq : li->first_seq;
@@ -81,31 +87,38 @@ static bool take_event(void *arg, const struct store_row *row)
 }
 
 // The columns, what holds for every section, what is hidden from a worker, and the order.
-#define SELECT "SELECT e.pos, e.processed_at, e.body FROM events e WHERE e.pos > $1 AND e.pos < $2 AND "
+#define SELECT "SELECT e.pos, e.processed_at, e.body, e.id FROM events e WHERE e.pos > $1 AND e.pos < $2 AND "
 #define OF_TYPES "($3 = '' OR $3 LIKE '%,' || e.type || ',%')"
-#define PROCESSED "e.processed_at IS NOT NULL AND ($6 = 0 OR e.processed_at BETWEEN $4 AND $5) AND " OF_TYPES
+#define PROCESSED                                                                     \
+	"e.processed_at IS NOT NULL AND ($6 = 0 OR e.processed_at BETWEEN $4 AND $5)" \
+	" AND ($8 = '' OR e.id > $8 OR e.type NOT IN ('user.message', 'system.message')) AND " OF_TYPES
 #define NOT_ANOTHERS                                                                                                \
-	" AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.session = $8 AND c.id = e.id AND c.open = 1 AND c.kind < 2" \
-	" AND ($9 = '' OR (c.epoch IS NOT NULL AND c.epoch <> $9)))"
-#define WAITING "e.processed_at IS NULL AND " OF_TYPES
+	" AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.session = $9 AND c.id = e.id AND c.open = 1 AND c.kind < 2" \
+	" AND ($10 = '' OR (c.epoch IS NOT NULL AND c.epoch <> $10)))"
+#define WAITING "e.processed_at IS NULL AND ($5 = '' OR e.id > $5) AND " OF_TYPES
 #define UP " ORDER BY e.pos LIMIT "
 #define DOWN " ORDER BY e.pos DESC LIMIT "
 
 static struct result select_processed(struct listing *li, struct store_tx *tx, struct err *e)
 {
 	const struct page *p = &li->page;
+	char shown[ID_MAX];
+	memcpy(shown, li->listed_waiting, sizeof(shown));
 	int64_t low = 0, high = li->end, timed = li->from > 0 || li->to < INT64_MAX;
-	if (!p->from_start && p->at < WAITING_PLACE)
-		*(p->ascending ? &low : &high) = p->at;
+	if (p->ascending)
+		low = li->listed;
+	else if (!p->from_start && p->at < WAITING_PLACE)
+		high = p->at;
 	low = schema_pos(li->num, low);
 	high = schema_pos(li->num, high < SCHEMA_SEQ_MAX ? high : SCHEMA_SEQ_MAX);
 	if (!li->worker || li->at_least_once)
 		return store_query(tx, e, take_event, li, p->ascending ? SELECT PROCESSED UP "$7" : SELECT PROCESSED DOWN "$7",
-		                   "iisiiii", low, high, span_of(li->types), li->from, li->to, timed, p->limit + 1);
+		                   "iisiiiis", low, high, span_of(li->types), li->from, li->to, timed, p->limit + 1,
+		                   span_of(shown));
 	return store_query(tx, e, take_event, li,
 	                   p->ascending ? SELECT PROCESSED NOT_ANOTHERS UP "$7" : SELECT PROCESSED NOT_ANOTHERS DOWN "$7",
-	                   "iisiiiiis", low, high, span_of(li->types), li->from, li->to, timed, p->limit + 1, li->num,
-	                   span_of(li->live));
+	                   "iisiiiisis", low, high, span_of(li->types), li->from, li->to, timed, p->limit + 1, span_of(shown),
+	                   li->num, span_of(li->live));
 }
 
 static struct result select_waiting(struct listing *li, struct store_tx *tx, struct err *e)
@@ -114,33 +127,58 @@ static struct result select_waiting(struct listing *li, struct store_tx *tx, str
 	int64_t low = 0, high = SCHEMA_SEQ_MAX;
 	if (li->from > 0 || li->to < INT64_MAX) // they have no time yet
 		return OK;
-	if (!p->from_start && p->at >= WAITING_PLACE)
-		*(p->ascending ? &low : &high) = p->at - WAITING_PLACE;
-	return store_query(tx, e, take_event, li, p->ascending ? SELECT WAITING UP "$4" : SELECT WAITING DOWN "$4", "iisi",
-	                   schema_pos(li->num, low), schema_pos(li->num, high), span_of(li->types), p->limit + 1);
+	char shown[ID_MAX];
+	memcpy(shown, li->listed_waiting, sizeof(shown));
+	if (!p->ascending && !p->from_start && p->at >= WAITING_PLACE)
+		high = p->at - WAITING_PLACE;
+	return store_query(tx, e, take_event, li, p->ascending ? SELECT WAITING UP "$4" : SELECT WAITING DOWN "$4", "iisis",
+	                   schema_pos(li->num, low), schema_pos(li->num, high), span_of(li->types), p->limit + 1,
+	                   span_of(shown));
 }
 
-// What waits is renumbered when it is processed. Standing last (and a list from the end going only to where that was when it
-// began), it is neither shown twice nor left out when that happens between two pages.
+static struct result bad_cursor(struct err *e)
+{
+	return err_set(e, ERR_INVALID, "page: not a cursor of this list; take next_page of the answer before");
+}
+
+// Where the page before ended: "SEQ.ID" in a list from the start (listed, listed_waiting), "SEQ" in one from the end.
+static struct result read_cursor(struct listing *li, struct err *e)
+{
+	struct span seq, id;
+	uint64_t n = 0;
+	li->listed = 0; // the list may be made a second time, to store what it exposes
+	li->listed_waiting[0] = '\0';
+	if (li->page.from_start)
+		return OK;
+	bool dot = span_cut(span_of(li->page.id), '.', &seq, &id);
+	if (dot != li->page.ascending || failed(span_to_u64(seq, SCHEMA_SEQ_MAX, "page", &n, NULL)))
+		return bad_cursor(e);
+	*(li->page.ascending ? &li->listed : &li->end) = (int64_t)n;
+	snprintf(li->listed_waiting, sizeof(li->listed_waiting), "%.*s", SPAN_FMT(id));
+	return OK;
+}
+
+// What waits stands last, and is renumbered when it is processed. So that it is neither shown twice nor left out when that
+// happens between two pages, a list from the start remembers what it has shown of either kind, and one from the end goes only
+// to where the end was when it began.
 static struct result select_events(struct listing *li, struct store_tx *tx, struct err *e)
 {
 	struct page *p = &li->page;
 	bool in_waiting = !p->from_start && p->at >= WAITING_PLACE;
-	uint64_t end = 0;
-	if (!p->ascending && !p->from_start) {
-		if (failed(span_to_u64(span_of(p->id), SCHEMA_SEQ_MAX, "page", &end, NULL)))
-			return err_set(e, ERR_INVALID, "page: not a cursor of this list; take next_page of the answer before");
-		li->end = (int64_t)end;
-	}
-	snprintf(li->end_text, sizeof(li->end_text), "%lld", (long long)li->end);
+	TRY(read_cursor(li, e));
 	if (p->ascending) {
-		if (!in_waiting)
-			TRY(select_processed(li, tx, e));
-		return p->more ? OK : select_waiting(li, tx, e);
+		TRY(select_processed(li, tx, e));
+		if (!p->more)
+			TRY(select_waiting(li, tx, e));
+		snprintf(p->last_id, sizeof(p->last_id), "%lld.%s", (long long)li->listed, li->listed_waiting);
+		return OK;
 	}
 	if (p->from_start || in_waiting)
 		TRY(select_waiting(li, tx, e));
-	return p->more ? OK : select_processed(li, tx, e);
+	if (!p->more)
+		TRY(select_processed(li, tx, e));
+	snprintf(p->last_id, sizeof(p->last_id), "%lld", (long long)li->end);
+	return OK;
 }
 
 static bool see_row(void *arg, const struct store_row *row)
@@ -229,8 +267,7 @@ static struct result parse_types(struct listing *li, const struct request *r, st
 
 static struct result check_page(const struct page *p, struct err *e)
 {
-	return p->backward ? err_set(e, ERR_INVALID, "page: not a cursor of this list; take next_page of the answer before")
-	                   : OK;
+	return p->backward ? bad_cursor(e) : OK;
 }
 
 void events_list(struct request *r)

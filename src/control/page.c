@@ -21,7 +21,7 @@ static struct result parse_cursor(struct page *p, const char *text, struct err *
 		return bad_cursor(e);
 	struct span number, id;
 	uint64_t at = 0;
-	if ((raw[0] != 'n' && raw[0] != 'p') || !span_cut(span_from(raw + 1, n - 1), ':', &number, &id) || id.len >= ID_MAX ||
+	if ((raw[0] != 'n' && raw[0] != 'p') || !span_cut(span_from(raw + 1, n - 1), ':', &number, &id) || id.len >= PAGE_ID_MAX ||
 	    failed(span_to_u64(number, INT64_MAX, "page", &at, NULL)))
 		return bad_cursor(e);
 	p->backward = raw[0] == 'p';
@@ -65,7 +65,7 @@ bool page_item(struct page *p, int64_t at, struct span id)
 		p->more = true;
 		return false;
 	}
-	size_t n = id.len < ID_MAX - 1 ? id.len : ID_MAX - 1;
+	size_t n = id.len < PAGE_ID_MAX - 1 ? id.len : PAGE_ID_MAX - 1;
 	if (p->n == 0) {
 		p->first_at = at;
 		memcpy(p->first_id, id.data, n);

@@ -7,20 +7,22 @@
 #include "base/buf.h"
 #include "control/request.h"
 
+#define PAGE_ID_MAX 80 // what a list keeps beside the number in its cursors
+
 struct page {
 	int64_t limit;
 	bool ascending;  // the list's order
 	bool backward;   // the cursor asks for what stands before it
 	bool from_start; // no cursor
 	int64_t at;      // the cursor's place
-	char id[ID_MAX];
+	char id[PAGE_ID_MAX];
 
 	// While the answer is written.
 	struct buf *out;
 	int64_t n; // items written
 	bool more; // there is one more than `limit`
 	int64_t last, first_at;
-	char last_id[ID_MAX], first_id[ID_MAX];
+	char last_id[PAGE_ID_MAX], first_id[PAGE_ID_MAX];
 };
 
 // Reads `limit`, `page` and, with `ordered`, `order`. ERR_INVALID names the parameter.
