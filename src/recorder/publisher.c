@@ -73,6 +73,9 @@ static void arm(struct publisher *p, uint64_t ms)
 static struct result add_batches(struct publisher *p, struct err *e)
 {
 	for (const struct batch *b = p->taken; b != NULL; b = b->next) {
+		// Published already: the checkpoint was in its place when the last sync, of the directory, failed.
+		if (tiler_size(p->tiler) >= b->first + b->n)
+			continue;
 		BUG_ON(tiler_size(p->tiler) != b->first);
 		for (size_t i = 0; i < b->n; i++)
 			TRY(tiler_add(p->tiler, b->entries[i].bytes, &b->entries[i].leaf, e));

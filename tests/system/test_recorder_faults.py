@@ -166,6 +166,22 @@ def test_a_checkpoint_that_can_not_be_written_comes_later(sallyport, disk, kind)
     check(sallyport, disk, acknowledged, set(acknowledged))
 
 
+def test_each_sync_of_a_checkpoint_fails_once(sallyport, disk):
+    """Also the last, of the directory: the checkpoint is then in its place although its writing has failed."""
+    c, acknowledged = disk.client(), {}
+    for skip in range(12):
+        disk.fail(FSYNC, errno.EIO, skip=skip, times=1)
+
+        def record_until_it_fails():
+            uid = f"e{len(acknowledged)}"
+            acknowledged[uid] = c.record(uid=uid)
+            return disk.hits() > 0
+
+        wait_until(record_until_it_fails, "a sync has failed")
+        disk.heal()
+    check(sallyport, disk, acknowledged, set(acknowledged))
+
+
 def test_a_new_session_whose_key_can_not_be_kept_is_refused(sallyport, disk):
     c, acknowledged = disk.client(), {}
     disk.fail(CREATE, errno.ENOSPC)
