@@ -49,7 +49,7 @@ static void add_number(double d, struct buf *out)
 			break;
 	}
 	char *e = strchr(digits, 'e');
-	int exponent = atoi(e + 1);
+	int exponent = (int)strtol(e + 1, NULL, 10);
 	int decimals = (int)(e - digits) - (digits[0] == '-' ? 3 : 2);
 	if (exponent >= 21 || exponent < -6) {
 		*e = '\0';

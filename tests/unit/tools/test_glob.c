@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "tools/glob.h"
 #include "unit/unit.h"
 
@@ -9,14 +10,13 @@ static void assert_expands(const char *pattern, const char *want)
 {
 	struct arena a = {0};
 	struct arena_list out = {0};
-	char all[1000] = "";
+	AUTO_BUF struct buf all;
 
+	buf_init(&all, 1000);
 	assert_false(failed(glob_brace_expand(&a, pattern, &out, NULL)));
-	for (size_t i = 0; i < out.count; i++) {
-		strcat(all, i > 0 ? " " : "");
-		strcat(all, out.items[i]);
-	}
-	assert_string_equal(all, want);
+	for (size_t i = 0; i < out.count; i++)
+		assert_true(buf_printf(&all, "%s%s", i > 0 ? " " : "", (const char *)out.items[i]));
+	assert_string_equal(buf_str(&all), want);
 	arena_fini(&a);
 }
 

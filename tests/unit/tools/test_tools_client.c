@@ -65,14 +65,14 @@ static void test_what_is_no_reply(void **state)
 	                                  "{\"do\":\"result\",\"id\":\"a\",\"is_error\":true} x"};
 	struct tools_reply r;
 	AUTO_FD int text = sealed(SPAN_LIT("x"));
-	char longer[300] = "{\"do\":\"result\",\"is_error\":true,\"id\":\"";
+	char longer[300], id[TOOLS_ID_MAX + 2] = "";
 
 	(void)state;
 	tools_reply_init(&r);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		assert_false(decodes(bad[i], text, &r));
-	memset(longer + strlen(longer), 'a', TOOLS_ID_MAX + 1);
-	strcat(longer, "\"}");
+	memset(id, 'a', TOOLS_ID_MAX + 1);
+	snprintf(longer, sizeof(longer), "{\"do\":\"result\",\"is_error\":true,\"id\":\"%s\"}", id);
 	assert_false(decodes(longer, text, &r));
 	assert_false(decodes("{\"do\":\"result\",\"id\":\"a\",\"is_error\":true}", -1, &r));
 	tools_reply_fini(&r);
