@@ -144,14 +144,37 @@ static void print_row(const struct timeline_row *row)
 		print_detail("rule", rule_of(row));
 }
 
-static void print_text(const struct timeline *t)
+// What only carries an act along: who was shown a call, that its result was taken, where a turn begins and ends. A person asks
+// for it when something went wrong there, and then it is shown.
+static bool is_bookkeeping(const struct timeline_row *row)
 {
+	static const char *const operations[] = {"call.expose", "call.close", "turn.begin", "turn.end", "work.claim"};
+	const struct entry *first = &row->entry;
+	if (strcmp(result_of(row), "ok") != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(operations); i++) {
+		if (span_is(first->operation, operations[i]))
+			return reason_of(row).len == 0 || i > 1;
+	}
+	return span_is(first->operation, "event.accept") && span_is(first->object, "user.tool_result");
+}
+
+static void print_text(const struct timeline *t, bool all)
+{
+	size_t hidden = 0;
 	if (t->left_out > 0)
 		printf("(%" PRIu64 " older ones are left out)\n", t->left_out);
-	for (size_t i = 0; i < t->n; i++)
-		print_row(&t->rows[i]);
-	printf("%zu acts · entries below #%" PRIu64 " are under a signed checkpoint · check it with: sallyport audit verify\n",
-	       t->n, t->signed_size);
+	for (size_t i = 0; i < t->n; i++) {
+		if (!all && is_bookkeeping(&t->rows[i]))
+			hidden++;
+		else
+			print_row(&t->rows[i]);
+	}
+	printf("%zu acts", t->n - hidden);
+	if (hidden > 0)
+		printf(" · %zu steps between them with --all", hidden);
+	printf(" · entries below #%" PRIu64 " are under a signed checkpoint · check it with: sallyport audit verify\n",
+	       t->signed_size);
 }
 
 static int run(const struct cli_args *a, struct err *e)
@@ -173,13 +196,14 @@ static int run(const struct cli_args *a, struct err *e)
 		for (size_t i = 0; i < t.n; i++)
 			print_json_row(&t.rows[i]);
 	} else if (!failed(r)) {
-		print_text(&t);
+		print_text(&t, cli_flag(a, "all"));
 	}
 	timeline_fini(&t);
 	return failed(r) ? CLI_FAILED : 0;
 }
 
 static const struct cli_option options[] = {
+        {"all", NULL, "also the steps between: leases, exposures, turns, results taken"},
         {"dir", "DIR", "the log's directory, or a copy of one; default: audit.dir of the configuration"},
         {0},
 };

@@ -369,6 +369,24 @@ def test_show_tells_a_session(sallyport, instance):
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) <= 3
 
 
+def test_show_leaves_out_the_steps_between_unless_something_is_wrong_there(sallyport, instance):
+    instance.start("recorder")
+    c = RecorderClient(instance.dir / "data/run/recorder.sock", role="control")
+    for uid, operation, more in (("1", "turn.begin", {}), ("2", "call.expose", {}), ("3", "call.close", {}), ("4", "tool_call", {}),
+                                 ("5", "call.close", {"reason": "its worker is gone: outcome unknown"}),
+                                 ("6", "event.accept", {"object": "user.tool_result"}), ("7", "turn.end", {"failed": True})):
+        c.record(uid=uid, session="sesn_a", operation=operation, **more)
+    instance.roles["recorder"].stop()
+
+    def shown(*args):
+        text = sallyport("audit", "show", "sesn_a", *args, "--config", instance.config, check=True).stdout
+        return [line.split()[2] for line in text.splitlines() if line[:4].isdigit()], text
+
+    few, text = shown()
+    assert few == ["tool_call", "call.close", "turn.end"] and "outcome unknown" in text and "4 steps between them" in text
+    assert len(shown("--all")[0]) == 7
+
+
 @hostile
 def test_hostile_bytes_in_entries_do_not_reach_the_terminal(sallyport, instance):
     instance.start("recorder")
