@@ -55,9 +55,9 @@ def test_w19_w20_w22_history_decides(serve):
 
 def test_w21_a_cut_stream_loses_no_call(serve):
     mock, _ = serve()
-    session = mock.session()
+    session = mock.session(tool_use("call_0", "echo first"))
     item = mock.add_item(session)
-    mock.wait(lambda: session.streams, "the stream")
+    assert mock.wait_result(session, "call_0") == (False, "first")  # so the history has been listed once
     session.streams[0].cut()
     session.emit(tool_use("call_1", "echo once >> ran; cat ran"), live=False)
     assert mock.wait_result(session, "call_1") == (False, "once")
