@@ -290,7 +290,8 @@ def test_a_job_that_floods_the_pipe_between_calls(tools):
     tools.call("bash", {"command": "yes flood & echo $! >pid"})
     for i in range(5):
         text, error = tools.call("bash", {"command": f"echo mark{i}"})
-        assert not error and text.endswith(f"mark{i}") or f"mark{i}" in text
+        # It answers; what the flood pushed out of the last 102,400 characters may include the mark itself.
+        assert not error and (f"mark{i}" in text or text.startswith("[output truncated]"))
     tools.call("bash", {"command": "kill $(cat pid); wait 2>/dev/null"})
     assert tools.call("read", {"file_path": "pid"})[1] is False
 
