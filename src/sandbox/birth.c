@@ -68,6 +68,7 @@ __attribute__((no_sanitize("address", "undefined"))) static int child(void *arg)
 	bool setgroups = b->setgroups;
 	char go;
 	long image, err;
+	sys1(__NR_close, b->spawner_end);
 	do
 		err = sys6(__NR_recvfrom, b->control, SYS_ARG(&go), 1, 0, 0, 0);
 	while (err == -EINTR);

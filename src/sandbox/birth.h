@@ -10,6 +10,7 @@
 
 struct birth {
 	int control, nursery, lock, workspace, pts; // become INIT_FD_* of init/abi.h; borrowed
+	int spawner_end;                            // of `control`: the child closes its copy, so that it ends with the spawner
 	int image;                                  // the program
 	bool setgroups;
 	uint32_t uid; // inside: the init's

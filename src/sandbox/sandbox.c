@@ -192,6 +192,7 @@ struct result sandbox_start(struct loop *l, const struct sandbox_opts *o, const 
 	static unsigned groups;
 	snprintf(s->group, sizeof(s->group), "sallyport-%d-%u", getpid(), groups++);
 	s->birth = (struct birth){.control = control[1],
+	                          .spawner_end = control[0],
 	                          .nursery = nursery[1],
 	                          .lock = o->lock,
 	                          .workspace = o->workspace,
