@@ -42,9 +42,8 @@ static long caps_set(uint64_t caps)
 	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED | \
 	 SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
-long fence_init_caps(const struct plan *p)
+long fence_init_caps(void)
 {
-	(void)p;
 	long err = sys5(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (err >= 0)
 		err = sys2(__NR_prctl, PR_SET_SECUREBITS, LOCKED_BITS);

@@ -1,5 +1,6 @@
 // PID 1 of a sandbox: carries out the plan, keeps the nursery running, reaps.
 #include <asm/fcntl.h>
+#include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
@@ -84,7 +85,8 @@ static void program_ended(long pid, int32_t code, int32_t status)
 	}
 }
 
-// One child that has ended, if there is one: si_code and, after padding, si_pid, si_uid, si_status of the kernel's siginfo.
+// One child that has ended, if there is one: si_code and, after padding, si_pid, si_uid, si_status of the kernel's siginfo. A
+// nursery that a program stopped goes on at once: nobody else could end what it keeps.
 static int reap_one(void)
 {
 	union {
@@ -92,10 +94,13 @@ static int reap_one(void)
 		int32_t word[SIGINFO_SIZE / 4];
 	} info;
 	info.word[4] = 0;
-	long err = sys5(__NR_waitid, P_ALL, 0, &info, WEXITED | WNOHANG, 0);
+	long err = sys5(__NR_waitid, P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG, 0);
 	if (err < 0 || info.word[4] == 0)
 		return 0;
-	if (info.word[4] == nursery_)
+	if (info.word[2] == CLD_STOPPED) {
+		if (info.word[4] == nursery_)
+			sys2(__NR_kill, nursery_, SIGCONT); // allowed whatever its uid: the session is ours
+	} else if (info.word[4] == nursery_)
 		nursery_again();
 	else
 		program_ended(info.word[4], info.word[2], info.word[6]);
@@ -133,7 +138,7 @@ void init_main(void)
 		err = plan_run(&where);
 	if (err >= 0) {
 		where = STAGE_CAPS;
-		err = fence_init_caps(&input_.plan);
+		err = fence_init_caps();
 	}
 	long shared = 0;
 	if (err >= 0) {

@@ -33,7 +33,7 @@ long step_run(const struct plan *p, const struct plan_step *s); // 0 or negative
 
 // Gives up everything the tools must not have, for good. 0, or negative errno with *stage set.
 long fence_enter(const struct plan *p, uint32_t *stage);
-long fence_init_caps(const struct plan *p); // what PID 1 itself keeps: only what a new nursery needs
+long fence_init_caps(void); // what PID 1 itself keeps: only what a new nursery needs
 
 __attribute__((noreturn)) void nursery_main(const struct plan *p, struct programs *programs);
 
