@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -97,13 +98,17 @@ static void filter_print(FILE *out, scmp_filter_ctx f, const char *name)
 	seccomp_release(f);
 }
 
-// Sockets: local ones, and TCP and UDP over IP. The rest (AF_VSOCK reaches the hypervisor, AF_PACKET, AF_ALG, AF_NETLINK …)
-// answers as if the kernel did not have it.
+// Sockets: local ones, TCP and UDP over IP, and NETLINK_ROUTE, by which programs list the network interfaces: without
+// capabilities it only tells, and in the sandbox's own network namespace there is nothing to tell but lo. The rest (AF_VSOCK
+// reaches the hypervisor, AF_PACKET, AF_ALG, other netlink …) answers as if the kernel did not have it.
 static void tools_sockets(scmp_filter_ctx f)
 {
 	static const int inet[] = {AF_INET, AF_INET6}, protocols[] = {0, 6, 17}, types[] = {SOCK_STREAM, SOCK_DGRAM};
 	rule_masked(f, SCMP_ACT_ALLOW, "socket", 0, LOW32, AF_UNIX);
 	rule_masked(f, SCMP_ACT_ALLOW, "socketpair", 0, LOW32, AF_UNIX);
+	struct scmp_arg_cmp route[] = {SCMP_CMP(0, SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK),
+	                               SCMP_CMP(2, SCMP_CMP_MASKED_EQ, LOW32, NETLINK_ROUTE)};
+	rule(f, SCMP_ACT_ALLOW, "socket", 2, route);
 	for (unsigned i = 0; i < 2; i++) {
 		for (unsigned t = 0; t < 2; t++) {
 			for (unsigned p = 0; p < 3; p++) {
@@ -133,6 +138,20 @@ static scmp_filter_ctx tools_calls(uint32_t arch)
 	for (unsigned i = 0; i < 2; i++)
 		rule_masked(f, SCMP_ACT_ALLOW, "personality", 0, LOW32, personas[i]);
 	return f;
+}
+
+// What is refused of the families that are allowed, with the errno of a kernel that lacks it or of a user who may not.
+static void tools_socket_kinds(scmp_filter_ctx f)
+{
+	struct scmp_arg_cmp other[] = {SCMP_CMP(0, SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK),
+	                               SCMP_CMP(2, SCMP_CMP_NE, NETLINK_ROUTE)};
+	rule(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", 2, other);
+	static const int inet[] = {AF_INET, AF_INET6};
+	for (unsigned i = 0; i < 2; i++) {
+		struct scmp_arg_cmp raw[] = {SCMP_CMP(0, SCMP_CMP_MASKED_EQ, LOW32, (uint64_t)inet[i]),
+		                             SCMP_CMP(1, SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW)};
+		rule(f, REFUSED, "socket", 2, raw);
+	}
 }
 
 // What must not get through a call that is otherwise allowed. A filter of its own: libseccomp can't say "all but".
@@ -166,9 +185,10 @@ static scmp_filter_ctx tools_arguments(uint32_t arch)
 		rule_masked(f, REFUSED, mknods[i], 1 + i, S_IFMT, S_IFBLK);
 	}
 	for (uint64_t family = 0; family < FAMILIES; family++) {
-		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+		if (family != AF_UNIX && family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
 			rule_masked(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), "socket", 0, LOW32, family);
 	}
+	tools_socket_kinds(f);
 	rule_masked(f, REFUSED, "seccomp", 1, 8, 8); // SECCOMP_FILTER_FLAG_NEW_LISTENER
 	return f;
 }

@@ -91,6 +91,22 @@ print([l.split(":")[0].strip() for l in open("/proc/net/dev").read().splitlines(
     assert "no network" in lines[8] and lines[9] == "['lo']"
 
 
+def test_interfaces_can_be_listed_and_not_changed():
+    script = """
+import socket
+print([name for _, name in socket.if_nameindex()])
+netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+# RTM_NEWLINK: sets interface 1 down.
+netlink.send(bytes.fromhex("20000000" "1000" "0500" "01000000" "00000000" "00" "00" "0000" "01000000" "00000000" "01000000"))
+answer = netlink.recv(4096)
+print(int.from_bytes(answer[16:20], "little", signed=True))
+"""
+    done = python(script)
+    assert (done.stdout, done.stderr) == ("['lo']\n-1\n", "")
+    with_rights = subprocess.run(["unshare", "-Unr", "/usr/bin/python3", "-c", script], capture_output=True, text=True, timeout=60)
+    assert with_rights.stdout == "['lo']\n0\n", with_rights.stderr  # the message is one that works
+
+
 def test_a_listener_of_the_hosts_is_not_reached():
     with socket.create_server(("127.0.0.1", 0)) as planted:
         port = planted.getsockname()[1]
@@ -190,7 +206,9 @@ REFUSED = [
     ("clone3", 435, (0, 0), "ENOSYS"), ("clone user", 56, (0x10000000 | 17, 0, 0, 0, 0), "EPERM"),
     ("modify_ldt", 154, (0, 0, 0), "EPERM"), ("socket vsock", 41, (40, 1, 0), "EAFNOSUPPORT"),
     ("socket packet", 41, (17, 3, 0), "EAFNOSUPPORT"), ("socket alg", 41, (38, 5, 0), "EAFNOSUPPORT"),
-    ("socket netlink", 41, (16, 3, 0), "EAFNOSUPPORT"), ("socket vsock high bits", 41, (40 | 1 << 32, 1, 0), "EAFNOSUPPORT"),
+    ("socket netlink generic", 41, (16, 3, 16), "EPROTONOSUPPORT"), ("socket netlink audit", 41, (16, 3, 9), "EPROTONOSUPPORT"),
+    ("socket netlink uevent", 41, (16, 2, 15), "EPROTONOSUPPORT"), ("socket raw", 41, (2, 3, 1), "EPERM"),
+    ("socket raw v6", 41, (10, 3 | 0o2000000, 58), "EPERM"), ("socket vsock high bits", 41, (40 | 1 << 32, 1, 0), "EAFNOSUPPORT"),
     ("chmod setuid", 90, (0, 0o4755), "EPERM"), ("mknod block", 133, (0, 0o60600, 0), "EPERM"),
     ("prlimit of another", 302, (1, 7, 0, 0), "ENOSYS"), ("an unknown call", 999, (), "ENOSYS"),
 ]
@@ -309,6 +327,8 @@ def count(f, most):
         except (OSError, RuntimeError) as e:
             return i
     return most
+print("terminals", count(lambda: os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY), 900))
+os.closerange(3, 5000)
 print("descriptors", count(lambda: os.open("/dev/null", os.O_RDONLY), 5000))
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
 os.closerange(3, 5000)
@@ -334,6 +354,7 @@ print("devices", attempt(lambda: os.mknod("/tmp/null", 0o20666, os.makedev(1, 3)
     done = python(script)
     got = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     assert done.stderr == ""
+    assert int(got["terminals"]) <= 256, got  # of kernel.pty.max, which all share
     assert int(got["descriptors"]) < 1024 and int(got["inotify"]) <= 128 and int(got["processes"]) < 260, got
     assert got["filesystem"] == "ENOSPC" and got["devices"] == "EPERM", got
 
