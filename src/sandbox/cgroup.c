@@ -1,7 +1,9 @@
 #include "sandbox/cgroup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,7 +11,15 @@
 
 #include "base/file.h"
 
+#define CGROUP_NAME "sallyport-%d-%u" // the spawner's pid, and a number
+
 static const char *const kinds[CGROUP_KINDS] = {"memory", "pids", "cpu"};
+
+void cgroup_name(char *out, size_t cap)
+{
+	static unsigned n;
+	snprintf(out, cap, CGROUP_NAME, getpid(), n++);
+}
 
 static bool write_at(int dir, const char *group, const char *file, const char *text)
 {
@@ -107,7 +117,7 @@ static void find_v1(struct cgroup *c)
 		snprintf(mount, sizeof(mount), "/sys/fs/cgroup/%s", kinds[k]);
 		c->dirs[k] = own_group(kinds[k], mount);
 		char probe[48];
-		snprintf(probe, sizeof(probe), "sallyport-probe-%d", getpid());
+		cgroup_name(probe, sizeof(probe));
 		if (c->dirs[k] >= 0 &&
 		    (mkdirat(c->dirs[k], probe, 0755) != 0 || unlinkat(c->dirs[k], probe, AT_REMOVEDIR) != 0))
 			fd_close(&c->dirs[k]);
@@ -116,11 +126,31 @@ static void find_v1(struct cgroup *c)
 	}
 }
 
+// A spawner that was killed could not remove its groups. One with processes in it can't be removed by anybody.
+static void sweep(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *ent;
+	while (d != NULL && (ent = readdir(d)) != NULL) {
+		int spawner;
+		unsigned n;
+		if (sscanf(ent->d_name, CGROUP_NAME, &spawner, &n) == 2 && kill(spawner, 0) != 0 && errno == ESRCH)
+			(void)unlinkat(dir, ent->d_name, AT_REMOVEDIR);
+	}
+	if (d != NULL)
+		closedir(d);
+}
+
 void cgroup_find(const struct config_limits *limits, struct cgroup *out)
 {
 	*out = (struct cgroup){.dirs = {-1, -1, -1}, .limits = *limits};
 	if (!find_v2(out))
 		find_v1(out);
+	for (int k = 0; k < CGROUP_KINDS; k++) {
+		if (out->dirs[k] >= 0)
+			sweep(out->dirs[k]);
+	}
 }
 
 static bool set_limit(const struct cgroup *c, int kind, const char *name)

@@ -17,8 +17,12 @@ struct cgroup {
 	struct config_limits limits;
 };
 
-// Before the process leaves the host's mount namespace. Never fails: what can't be had is -1.
+// Before the process leaves the host's mount namespace. Never fails: what can't be had is -1. Removes the empty groups of
+// spawners that do not live any more.
 void cgroup_find(const struct config_limits *limits, struct cgroup *out);
+
+// A name for one sandbox's group, never given twice by this process.
+void cgroup_name(char *out, size_t cap);
 
 // A group named `name` with the limits set, and `pid` in it. What is available must work.
 MUST_USE struct result cgroup_enter(const struct cgroup *c, const char *name, pid_t pid, struct err *e);

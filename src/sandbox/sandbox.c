@@ -189,8 +189,7 @@ struct result sandbox_start(struct loop *l, const struct sandbox_opts *o, const 
 	struct sandbox *s = NEW(struct sandbox);
 	*s = (struct sandbox){
 	        .loop = l, .events = events, .arg = arg, .plan = o->plan, .cgroup = o->cgroup, .control = control[0]};
-	static unsigned groups;
-	snprintf(s->group, sizeof(s->group), "sallyport-%d-%u", getpid(), groups++);
+	cgroup_name(s->group, sizeof(s->group));
 	s->birth = (struct birth){.control = control[1],
 	                          .spawner_end = control[0],
 	                          .nursery = nursery[1],
