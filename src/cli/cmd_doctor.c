@@ -101,7 +101,7 @@ static void print_kernel(const struct host_facts *h, const json_t *answer)
 
 static void print_sandbox(const struct selftest *t, bool ready, const struct err *e)
 {
-	if (!ready && t->open == 0) {
+	if (t->n == 0) {
 		printf("%-22s  NOT READY: %s\n", "sandbox", e->msg);
 		return;
 	}

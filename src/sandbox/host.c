@@ -42,13 +42,13 @@ static int try_namespace(void)
 static void explain_namespaces(struct host_facts *h, int err)
 {
 	const char *why = strerror(err), *remedy = "see the kernel's configuration (CONFIG_USER_NS)";
-	if (h->container)
-		remedy = "the container's profile refuses them: start it with --security-opt seccomp=unconfined "
-		         "--security-opt systempaths=unconfined";
-	else if (procfs_read_number("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0)
+	if (procfs_read_number("/proc/sys/kernel/unprivileged_userns_clone", 1) == 0)
 		remedy = "sysctl kernel.unprivileged_userns_clone=1";
 	else if (procfs_read_number("/proc/sys/user/max_user_namespaces", 1) == 0)
 		remedy = "sysctl user.max_user_namespaces=10000";
+	else if (h->container)
+		remedy = "the container's profile refuses them: start it with --security-opt seccomp=unconfined "
+		         "--security-opt systempaths=unconfined";
 	else if (procfs_read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 0) == 1)
 		remedy = "AppArmor restricts them: give sallyport a profile with \"userns,\", or sysctl "
 		         "kernel.apparmor_restrict_unprivileged_userns=0";

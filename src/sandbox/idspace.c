@@ -199,8 +199,11 @@ struct result idspace_enter(struct idspace *out, struct err *e)
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	if (uid == 0 && out->count == 0)
-		return err_set(e, ERR_DENIED, "started by root, and there are no other ids for the sandboxes to run under: %s",
-		               out->source);
+		return err_set(
+		        e, ERR_DENIED,
+		        "started by root, and there are no other ids for the sandboxes to run under (%s): start it as an "
+		        "ordinary user",
+		        out->source);
 	int go[2];
 	if (pipe2(go, O_CLOEXEC) != 0)
 		return err_sys(e, "pipe");

@@ -52,7 +52,7 @@ char *report_make(const struct boxes *b, const struct kernel_landlock *landlock)
 	cgroup_lacks(lacks, b);
 	if (!b->memfd)
 		lack(lacks, "memfds can't be executed (vm.memfd_noexec is 2)",
-		     "the init runs from a file that is unlinked at once");
+		     "`sandbox run` works, the tools of a session do not (sysctl vm.memfd_noexec=1)");
 	snprintf(text, sizeof(text), "%u-%u", b->ids.base, b->ids.base + b->ids.count - 1);
 	AUTO_JSON json_t *ids = b->ids.count > 0 ? json_pack("{s:s,s:s,s:i}", "range", text, "source", b->ids.source,
 	                                                     "sandboxes", (int)(b->ids.count / 2))
