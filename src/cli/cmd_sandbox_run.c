@@ -2,10 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/sandbox_stdio.h"
@@ -28,13 +25,6 @@ struct run {
 	struct err err;
 };
 
-static void killed(void *arg, const struct err *e)
-{
-	struct run *r = arg;
-	(void)e; // its files lie in a directory that is removed, or named, by the caller
-	loop_stop(r->loop);
-}
-
 static void finish(struct run *r, const struct err *e)
 {
 	if (e != NULL) {
@@ -43,10 +33,7 @@ static void finish(struct run *r, const struct err *e)
 	}
 	if (r->io != NULL)
 		sandbox_stdio_finish(STEAL(r->io));
-	if (r->sandbox != NULL)
-		r->provider->ops->kill(r->provider, r->sandbox, true, killed, r);
-	else
-		loop_stop(r->loop);
+	loop_stop(r->loop); // the sandbox ends with the spawner
 }
 
 static void exited(void *arg, int code, int status, const struct err *e)
@@ -139,17 +126,11 @@ static struct result drive(struct run *r, const struct spawner *s, struct err *e
 
 static int run(const struct cli_args *a, struct err *e)
 {
-	char dir[] = "/tmp/sallyport-run.XXXXXX";
 	struct run r = {0};
 	struct spawner spawner;
 	const char *root = cli_value(a, "root");
 	(void)cli_rest(a, &r.argv);
-	if (mkdtemp(dir) == NULL) {
-		(void)err_sys(e, "%s", dir);
-		return CLI_FAILED;
-	}
-	struct spawner_opts opts = {.data_dir = dir,
-	                            .root = root != NULL ? root : "host-usr",
+	struct spawner_opts opts = {.root = root != NULL ? root : "host-usr",
 	                            .limits = {.memory_bytes = 2ull << 30, .processes = 256, .files = 1024},
 	                            .workspace = cli_value(a, "workspace")};
 	struct result result = spawner_start(&opts, &spawner, e);
@@ -157,15 +138,13 @@ static int run(const struct cli_args *a, struct err *e)
 		result = drive(&r, &spawner, e);
 		spawner_stop(&spawner);
 	}
-	struct err left;
-	if (failed(file_remove_tree(dir, &left)))
-		fprintf(stderr, "sallyport: %s\n", left.msg);
 	return failed(result) ? CLI_FAILED : r.code;
 }
 
 static const struct cli_option options[] = {
         {"root", "DIR", "a directory to use as the read-only root instead of this machine's /usr"},
-        {"workspace", "DIR", "a directory to use as /workspace; without it, an empty one that is removed at the end"},
+        {"workspace", "DIR",
+         "a directory to use as /workspace; without it, an empty one in memory, at most 1 GiB, gone at the end"},
         {0},
 };
 

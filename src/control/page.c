@@ -21,8 +21,8 @@ static struct result parse_cursor(struct page *p, const char *text, struct err *
 		return bad_cursor(e);
 	struct span number, id;
 	uint64_t at = 0;
-	if ((raw[0] != 'n' && raw[0] != 'p') || !span_cut(span_from(raw + 1, n - 1), ':', &number, &id) || id.len >= PAGE_ID_MAX ||
-	    failed(span_to_u64(number, INT64_MAX, "page", &at, NULL)))
+	if ((raw[0] != 'n' && raw[0] != 'p') || !span_cut(span_from(raw + 1, n - 1), ':', &number, &id) ||
+	    id.len >= PAGE_ID_MAX || failed(span_to_u64(number, INT64_MAX, "page", &at, NULL)))
 		return bad_cursor(e);
 	p->backward = raw[0] == 'p';
 	p->from_start = false;

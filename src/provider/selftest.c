@@ -65,8 +65,6 @@ struct inside {
 	struct planted *planted;
 	struct loop *loop;
 	struct provider *p;
-	struct provider_sandbox *made[2];
-	unsigned n_made;
 	struct loop_timer *timer;
 	struct selftest *out;
 	uint64_t began_us;
@@ -107,6 +105,10 @@ static struct result plant(struct planted *t, struct err *e)
 	TRY(file_write_atomic(t->file, span_of(t->mark), 0644, e));
 	TRY(plant_sockets(t, e));
 	TRY(kernel_image(image_probe, (size_t)(image_probe_end - image_probe), t->dir, &t->image, &memfd, e));
+	if (!memfd)
+		return err_set(e, ERR_DENIED,
+		               "the tools of a session are run from a memfd, and this machine runs no program from one: sysctl "
+		               "vm.memfd_noexec=1");
 	AUTO_FD int file = open(t->file, O_RDONLY | O_CLOEXEC);
 	if (file < 0 || dup2(file, INHERITED_FD) < 0 || setenv(PLANTED_VARIABLE, t->mark, 1) != 0)
 		return err_sys(e, "plant a descriptor and a variable");
@@ -197,13 +199,6 @@ static void give_up(struct inside *s, const struct err *why)
 	loop_stop(s->loop);
 }
 
-static void removed(void *arg, const struct err *e)
-{
-	struct inside *s = arg;
-	(void)e; // what is left is told when the directory is removed
-	loop_stop(s->loop);
-}
-
 static void timed_out(void *arg)
 {
 	struct inside *s = arg;
@@ -254,7 +249,6 @@ static void second_made(void *arg, struct provider_sandbox *sb, bool found, cons
 		give_up(s, e);
 		return;
 	}
-	s->made[s->n_made++] = sb;
 	s->out->create_ms = (double)(clock_mono_us() - s->began_us) / 1000;
 	run_program(s, sb, probe_argv(s->planted, 1), probed);
 }
@@ -267,7 +261,6 @@ static void first_made(void *arg, struct provider_sandbox *sb, bool found, const
 		give_up(s, e);
 		return;
 	}
-	s->made[s->n_made++] = sb;
 	const char *const argv[] = {"planted", s->planted->mark, NULL};
 	run_program(s, sb, argv, planted_ended);
 	s->began_us = clock_mono_us();
@@ -286,11 +279,6 @@ static struct result run_inside(struct planted *t, const struct spawner *spawner
 	s.timer = loop_timer_start(s.loop, LIMIT_MS, timed_out, &s);
 	s.p->ops->create(s.p, "first", first_made, &s);
 	loop_run(s.loop);
-	// With their files: those belong to ids that only the spawner can act for.
-	while (s.n_made > 0 && s.timer != NULL) {
-		s.p->ops->kill(s.p, s.made[--s.n_made], true, removed, &s);
-		loop_run(s.loop);
-	}
 	loop_timer_cancel(&s.timer);
 	s.p->ops->free(s.p);
 	loop_free(s.loop);
@@ -319,8 +307,7 @@ struct result selftest_run(struct selftest *out, struct err *e)
 	*out = (struct selftest){0};
 	struct result r = plant(&planted, e);
 	if (!failed(r)) {
-		struct spawner_opts opts = {
-		        .data_dir = planted.dir, .root = "host-usr", .limits = {.processes = 64, .files = 256}};
+		struct spawner_opts opts = {.root = "host-usr", .limits = {.processes = 64, .files = 256}};
 		r = spawner_start(&opts, &spawner, e);
 		if (!failed(r)) {
 			r = run_outside(&planted, out, e);
@@ -331,6 +318,8 @@ struct result selftest_run(struct selftest *out, struct err *e)
 		}
 	}
 	uproot(&planted);
+	if (failed(r))
+		out->n = 0; // half of the attempts show nothing
 	judge(out);
 	return r;
 }

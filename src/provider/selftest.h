@@ -28,8 +28,8 @@ struct selftest {
 	char *report;     // the spawner's (spawner.h)
 };
 
-// Makes two sandboxes in a directory of its own below $TMPDIR, and removes them. The caller must be able to start a spawner
-// (spawner.h). Fails when no sandbox can be made here. Blocks for less than a second, at most 60.
+// Makes two sandboxes, with what is planted in a directory of its own below $TMPDIR, and removes them. The caller must be able
+// to start a spawner (spawner.h). Fails when no sandbox can be made here. Blocks for less than a second, at most 60.
 MUST_USE struct result selftest_run(struct selftest *out, struct err *e);
 void selftest_fini(struct selftest *t);
 

@@ -13,8 +13,10 @@
 #include "base/err.h"
 
 struct spawner_opts {
-	const char *data_dir; // a session's files are kept in data_dir/worker/sessions/SESSION
-	const char *root;     // "host-usr", or a directory
+	// A session's files are kept in data_dir/worker/sessions/SESSION. NULL: in memory, half of limits.memory_bytes for all
+	// of them together, and gone when the spawner is, however it ends.
+	const char *data_dir;
+	const char *root; // "host-usr", or a directory
 	struct config_limits limits;
 	bool no_cgroup; // leaves limits that need a cgroup alone (a single command, a measurement)
 	// NULL, or the one directory that is every session's /workspace instead of the one in data_dir (`sandbox run

@@ -55,30 +55,38 @@ static struct result prepare(const struct spawner_opts *o, struct boxes *b, stru
 {
 	struct kernel_landlock landlock;
 	char sessions[4200];
-	snprintf(sessions, sizeof(sessions), "%s/worker/sessions", o->data_dir);
-	TRY(file_mkdirs(sessions, 0700, e));
+	if (o->data_dir != NULL) {
+		snprintf(sessions, sizeof(sessions), "%s/worker/sessions", o->data_dir);
+		TRY(file_mkdirs(sessions, 0700, e));
+	}
 	b->cgroup = (struct cgroup){.dirs = {-1, -1, -1}};
 	if (!o->no_cgroup)
 		cgroup_find(&o->limits, &b->cgroup);
 	kernel_landlock(&landlock);
-	TRY(kernel_image(image_init, (size_t)(image_init_end - image_init), sessions, &b->image, &b->memfd, e));
 	b->has_workspace = o->workspace != NULL;
 	b->workspace.mount_fd = -1;
 	idspace_find(&b->ids);
 	if (b->has_workspace)
 		TRY(workspace_open(o->workspace, &b->ids, &b->workspace, e));
 	TRY(idspace_enter(&b->ids, e));
-	TRY(stage_build(o->root, sessions, o->workspace, b->workspace.mount_fd, &b->stage, e));
+	uint64_t memory = o->limits.memory_bytes > 0 ? o->limits.memory_bytes / 2 : 256u << 20;
+	struct stage_opts stage = {.root = o->root,
+	                           .sessions = o->data_dir != NULL ? sessions : NULL,
+	                           .memory = memory,
+	                           .given = o->workspace,
+	                           .given_fd = b->workspace.mount_fd};
+	TRY(stage_build(&stage, &b->stage, e));
+	TRY(kernel_image(image_init, (size_t)(image_init_end - image_init), "/sessions", &b->image, &b->memfd, e));
 	if (b->workspace.adopt && chown("/given", b->workspace.tools_id, b->workspace.tools_id) != 0)
 		return err_sys(e, "%s: give it to the sandbox", o->workspace);
 	b->sessions = open("/sessions", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->sessions < 0)
-		return err_sys(e, "%s", sessions);
+		return err_sys(e, "the sessions' directory");
 	struct plan_opts plan = {.stage = &b->stage,
 	                         .landlock = &landlock,
 	                         .ranged = b->ids.count > 0,
 	                         .setgroups = b->ids.setgroups,
-	                         .memory = o->limits.memory_bytes > 0 ? o->limits.memory_bytes / 2 : 256u << 20,
+	                         .memory = memory,
 	                         .limits = o->limits};
 	buf_init(&b->plan, 64 << 10);
 	TRY(plan_make(&plan, &b->plan, e));

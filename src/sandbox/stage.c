@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "sandbox/etc.h"
 
+#define TERMINALS_MAX "256" // of one sandbox: kernel.pty.max counts those of all
+
 static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 
 static struct result attach(int mount_fd, const char *path, struct err *e)
@@ -204,35 +206,51 @@ static struct result enter(struct err *e)
 	return OK;
 }
 
-struct result stage_build(const char *root, const char *sessions, const char *given, int given_fd, struct stage *out,
-                          struct err *e)
+// The mount of the directory `path`, detached.
+static struct result take_mount(const char *path, int *mount_fd, struct err *e)
 {
+	*mount_fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return *mount_fd >= 0 ? OK : err_sys(e, "%s: clone the mount", path);
+}
+
+static struct result sessions_build(const struct stage_opts *o, int store, struct err *e)
+{
+	char data[64];
+	if (store >= 0)
+		return attach(store, "sessions", e);
+	snprintf(data, sizeof(data), "mode=700,size=%llu,nr_inodes=1m", (unsigned long long)o->memory);
+	if (mount("tmpfs", "sessions", "tmpfs", MS_NOSUID | MS_NODEV, data) != 0)
+		return err_sys(e, "tmpfs for the workspace");
+	return OK;
+}
+
+struct result stage_build(const struct stage_opts *o, struct stage *out, struct err *e)
+{
+	static const char *const dirs[] = {"proc", "sessions", "given", "new"};
+	// Any directory that nothing is taken from will do as the place: it is covered in this namespace only.
+	const char *place = o->sessions != NULL ? o->sessions : "/sys";
 	*out = (struct stage){.from = ""};
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return err_sys(e, "make all mounts private");
 	AUTO_FD int own = -1; // a mount of ours can be cloned in this namespace only
-	if (given != NULL && given_fd < 0) {
-		own = open_tree(AT_FDCWD, given, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-		if (own < 0)
-			return err_sys(e, "%s: clone the mount", given);
+	AUTO_FD int store = -1;
+	if (o->given != NULL && o->given_fd < 0)
+		TRY(take_mount(o->given, &own, e));
+	if (o->sessions != NULL) {
+		TRY(take_mount(o->sessions, &store, e));
+		TRY(restrict_mount(store, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e));
 	}
-	AUTO_FD int store = open_tree(AT_FDCWD, sessions, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (store < 0)
-		return err_sys(e, "%s: clone the mount", sessions);
-	TRY(restrict_mount(store, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e));
-	// Any directory will do as the place of the stage: it is covered in this namespace only.
-	if (mount("tmpfs", sessions, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") != 0 || chdir(sessions) != 0)
-		return err_sys(e, "tmpfs for the stage");
+	if (mount("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=16m") != 0 || chdir(place) != 0)
+		return err_sys(e, "%s: tmpfs for the stage", place);
 	umask(022);
-	static const char *const dirs[] = {"proc", "sessions", "given", "new"};
 	for (size_t i = 0; i < ARRAY_LEN(dirs); i++)
 		TRY(make_dir(dirs[i], e));
 	TRY(dev_build(e));
 	TRY(bind("/proc", "proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, e));
-	TRY(strcmp(root, "host-usr") == 0 ? host_build(out, e) : directory_build(out, root, e));
-	TRY(attach(store, "sessions", e));
-	if (given != NULL)
-		TRY(attach(given_fd >= 0 ? given_fd : own, "given", e));
+	TRY(strcmp(o->root, "host-usr") == 0 ? host_build(out, e) : directory_build(out, o->root, e));
+	TRY(sessions_build(o, store, e));
+	if (o->given != NULL)
+		TRY(attach(o->given_fd >= 0 ? o->given_fd : own, "given", e));
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 	if (mount_setattr(AT_FDCWD, ".", 0, &attr, sizeof(attr)) != 0)
 		return err_sys(e, "make the stage read-only");
@@ -253,7 +271,9 @@ struct result stage_pts(int *mount_fd, struct err *e)
 {
 	AUTO_FD int fs = fsopen("devpts", FSOPEN_CLOEXEC);
 	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "ptmxmode", "0666", 0) != 0 ||
-	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0600", 0) != 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
+	    fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0600", 0) != 0 ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "max", TERMINALS_MAX, 0) != 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) != 0)
 		return err_sys(e, "devpts");
 	*mount_fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	return *mount_fd >= 0 ? OK : err_sys(e, "devpts");

@@ -3,13 +3,14 @@
 //
 //	/usr  /etc  /dev  /proc   what the sandbox's own root is bound from; read-only but for /proc
 //	/root                     instead of /usr and /etc, where the root is a directory
-//	/sessions                 data_dir/worker/sessions, which only the spawner's uid can enter
+//	/sessions                 data_dir/worker/sessions, or memory; only the spawner's uid can enter it
 //	/given                    the one directory of `sandbox run --workspace`, else empty
 //	/new                      where a sandbox puts its root together
 #ifndef SALLYPORT_SANDBOX_STAGE_H
 #define SALLYPORT_SANDBOX_STAGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -31,10 +32,17 @@ struct stage {
 	unsigned n_entries;
 };
 
+struct stage_opts {
+	const char *root;     // "host-usr", or a directory
+	const char *sessions; // a directory; NULL: `memory` bytes that are gone with this process
+	uint64_t memory;
+	const char *given; // a workspace's path, or NULL
+	int given_fd;      // its mount, or -1
+};
+
 // In the new mount namespace (idspace_enter): builds the stage and makes it the root; afterwards no host path exists for this
-// process. `sessions` is a directory; `given` a workspace's path or NULL, with `given_fd` its mount or -1.
-MUST_USE struct result stage_build(const char *root, const char *sessions, const char *given, int given_fd, struct stage *out,
-                                   struct err *e);
+// process.
+MUST_USE struct result stage_build(const struct stage_opts *opts, struct stage *out, struct err *e);
 
 // A detached, private copy of the mount at `path` on the stage, with nosuid and nodev.
 MUST_USE struct result stage_clone(const char *path, int *mount_fd, struct err *e);
