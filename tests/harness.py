@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import pathlib
+import pty
 import secrets
 import select
 import shutil
@@ -52,6 +53,35 @@ def wait_until(condition, what, timeout=20.0, interval=0.02):
         if time.monotonic() >= end:
             raise AssertionError(f"after {timeout * SLOW:.0f} s still not: {what}")
         time.sleep(interval)
+
+
+def on_terminal(argv, *typed, env=None, timeout=60):
+    """Runs argv with a terminal as standard input, output and error; returns (what it showed, exit status). Each of `typed` is
+    (what it must have shown since the last one, what is then typed)."""
+    typed = list(typed)
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execvpe(argv[0], [str(a) for a in argv], environment({"TERM": "xterm", **(env or {})}))
+    out, since, end = b"", 0, time.monotonic() + timeout * SLOW
+    try:
+        while True:
+            if not select.select([master], [], [], max(0, end - time.monotonic()))[0]:
+                os.kill(pid, signal.SIGKILL)
+                raise AssertionError(f"not done after {timeout * SLOW} s; on the terminal:\n{out.decode(errors='replace')}")
+            try:
+                more = os.read(master, 65536)
+            except OSError:  # its last descriptor of the terminal is closed
+                break
+            if not more:
+                break
+            out += more
+            if typed and typed[0][0].encode() in out[since:]:
+                since = len(out)
+                os.write(master, typed.pop(0)[1].encode())
+    finally:
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.close(master)
+    return out.decode(errors="replace"), status
 
 
 class Process:

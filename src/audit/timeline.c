@@ -83,26 +83,35 @@ static struct result each_in_journal(void *arg, uint64_t index, struct span byte
 	return each(arg, index, bytes, e);
 }
 
-static struct result read_all(const char *dir, struct reading *r, struct err *e)
+struct result timeline_signed_size(const char *dir, uint64_t *size, struct err *e)
 {
 	struct note_verifier key;
 	struct checkpoint c = {0};
-	struct logdir_tail tail;
 	struct err why;
 	TRY(logdir_vkey(dir, &key, e));
 	if (failed(logdir_checkpoint(dir, &key, &c, &why)) && why.kind != ERR_NOT_FOUND)
 		return err_set(e, why.kind, "%s", why.msg);
-	r->t->signed_size = c.size;
-	TRY(logdir_walk(dir, 0, c.size, each, r, e));
-	return logdir_journal(dir, c.size, each_in_journal, r, &tail, e);
+	*size = c.size;
+	return OK;
 }
 
-struct result timeline_read(const char *dir, struct span session, struct timeline *out, struct err *e)
+static struct result read_from(const char *dir, uint64_t from, struct reading *r, struct err *e)
+{
+	struct logdir_tail tail;
+	uint64_t size;
+	TRY(timeline_signed_size(dir, &size, e));
+	r->t->signed_size = size;
+	if (from < size)
+		TRY(logdir_walk(dir, from, size, each, r, e));
+	return logdir_journal(dir, size, each_in_journal, r, &tail, e);
+}
+
+struct result timeline_read(const char *dir, uint64_t from, struct span session, struct timeline *out, struct err *e)
 {
 	struct reading r = {.t = out, .session = session};
 	*out = (struct timeline){0};
 	idmap_init(&r.by_uid);
-	struct result done = read_all(dir, &r, e);
+	struct result done = read_from(dir, from, &r, e);
 	idmap_fini(&r.by_uid);
 	return done;
 }

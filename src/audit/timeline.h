@@ -21,9 +21,12 @@ struct timeline {
 	uint64_t signed_size; // entries that the checkpoint covers
 };
 
-// Reads the log in `dir` with its own key: what it shows is signed as far as `audit verify` says so. `session` empty: all
-// entries. The caller frees with timeline_fini, also after a failure.
-MUST_USE struct result timeline_read(const char *dir, struct span session, struct timeline *out, struct err *e);
+// Reads the log in `dir` with its own key: what it shows is signed as far as `audit verify` says so. Entries before `from` are
+// passed over; `session` empty: all sessions'. The caller frees with timeline_fini, also after a failure.
+MUST_USE struct result timeline_read(const char *dir, uint64_t from, struct span session, struct timeline *out, struct err *e);
+
+// How many entries the newest checkpoint covers: what is recorded from now on has this number or a higher one.
+MUST_USE struct result timeline_signed_size(const char *dir, uint64_t *size, struct err *e);
 void timeline_fini(struct timeline *t);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/cli_args.h"
 #include "cli/help.h"
+#include "cli/printable.h"
 
 #define EXIT_MISUSED 2
 
@@ -66,25 +67,25 @@ struct result cli_config(const struct cli_args *a, struct config **out, struct e
 	return config_load(path, out, e);
 }
 
-// At most three lines. The text may quote what came from a file or a network: nothing in it may reach the terminal as an
-// escape sequence.
+// At most three lines. The text may quote what came from a file or a network: nothing in it may speak to the terminal.
 static void print_error(const struct cli_args *a, const struct err *e)
 {
 	bool color = color_on(a, STDERR_FILENO);
+	AUTO_BUF struct buf shown;
 	int lines = 1;
+
+	buf_init(&shown, 8 * sizeof(e->msg) + 1);
+	printable_add(&shown, span_of(e->msg), true);
 
 	fprintf(stderr, "%ssallyport%s%s:%s ", color ? "\033[1;31m" : "", a->command == NULL ? "" : " ",
 	        a->command == NULL ? "" : a->command->name, color ? "\033[0m" : "");
-	for (const char *p = e->msg; *p != '\0'; p++) {
-		unsigned char c = (unsigned char)*p;
-		if (c == '\n' && lines++ < 3)
+	for (const char *p = buf_str(&shown); *p != '\0'; p++) {
+		if (*p == '\n' && lines++ < 3)
 			fputs("\n  ", stderr);
-		else if (c == '\n')
+		else if (*p == '\n')
 			fputs(" · ", stderr);
-		else if (c < 0x20 || c == 0x7f)
-			fprintf(stderr, "\\x%02x", c);
 		else
-			fputc(c, stderr);
+			fputc(*p, stderr);
 	}
 	fputc('\n', stderr);
 }

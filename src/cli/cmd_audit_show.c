@@ -188,7 +188,7 @@ static int run(const struct cli_args *a, struct err *e)
 	AUTO_FREE char *dir = mem_strdup(dir_given != NULL ? dir_given : c->audit.dir);
 	config_free(c);
 	struct timeline t;
-	struct result r = timeline_read(dir, session, &t, e);
+	struct result r = timeline_read(dir, 0, session, &t, e);
 	if (!failed(r) && t.n == 0 && session.len > 0)
 		r = err_set(e, ERR_NOT_FOUND, "no entry of session %.*s in %s; all of them: sallyport audit show",
 		            SPAN_FMT(session), dir);

@@ -16,13 +16,14 @@
 #include "net/certs.h"
 
 #define CA_DAYS 3650
+#define PLAIN_SCALAR "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/:"
 
 struct init {
 	char dir[PATH_MAX]; // absolute
-	const char *data_dir;
+	char data_dir[PATH_MAX];
 	const char *listen;
 	const char *model_url;
-	const char *model_key_file;
+	char model_key_file[PATH_MAX]; // "": none
 	char environment[ID_MAX];
 	char origin[300];
 };
@@ -117,11 +118,21 @@ static struct result make_log_key(const struct init *in, struct err *e)
 	return place(in, "certs/audit.vkey", span_of(line), 0644, e);
 }
 
+// A scalar in which nothing means anything: JSON's strings are YAML's. Plain where that is the same, for it is read by people.
+static char *quoted(const char *text)
+{
+	AUTO_JSON json_t *j = json_string_lossy(span_of(text));
+	return text[strspn(text, PLAIN_SCALAR)] == '\0' ? mem_strdup(text) : json_dumps(j, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+}
+
 static struct result write_config(const struct init *in, struct err *e)
 {
 	AUTO_BUF struct buf b;
 	buf_init(&b, 65536);
 	bool any_model = in->model_url != NULL;
+	AUTO_FREE char *data_dir = quoted(in->data_dir), *listen = quoted(in->listen);
+	AUTO_FREE char *model_url = quoted(any_model ? in->model_url : "https://api.anthropic.com");
+	AUTO_FREE char *model_key_file = quoted(in->model_key_file), *origin = quoted(in->origin);
 	bool ok = buf_printf(&b,
 	                     "# Sallyport's configuration, one file for every role. An unknown key is an error.\n"
 	                     "# Relative paths start from this file's directory.\n"
@@ -136,10 +147,9 @@ static struct result write_config(const struct init *in, struct err *e)
 	                     "  models:                         # the first whose name fits an agent's model is used\n"
 	                     "    - name: \"%s\"\n"
 	                     "      url: %s\n",
-	                     in->data_dir, in->listen, any_model ? "*" : "claude-*",
-	                     any_model ? in->model_url : "https://api.anthropic.com");
-	if (in->model_key_file != NULL)
-		ok = ok && buf_printf(&b, "      key_file: %s\n", in->model_key_file);
+	                     data_dir, listen, any_model ? "*" : "claude-*", model_url);
+	if (*in->model_key_file != '\0')
+		ok = ok && buf_printf(&b, "      key_file: %s\n", model_key_file);
 	else
 		ok = ok &&
 		     buf_printf(&b, "      %skey_file: keys/model         # the key of that endpoint, on one line, mode 0600\n",
@@ -164,7 +174,7 @@ static struct result write_config(const struct init *in, struct err *e)
 	                      "audit:\n"
 	                      "  origin: %s\n"
 	                      "  key_file: keys/audit.pem\n",
-	                      in->environment, in->environment, in->origin);
+	                      in->environment, in->environment, origin);
 	BUG_ON(!ok);
 	return place(in, "sallyport.yaml", buf_span(&b), 0644, e);
 }
@@ -183,23 +193,34 @@ static struct result make_all(const struct init *in, struct err *e)
 	return write_config(in, e);
 }
 
-static struct result choose(const struct cli_args *a, struct init *in, char data_dir[PATH_MAX], struct err *e)
+// What is typed is meant from where one stands; in the file it would start from the file's own directory.
+static struct result from_here(const char *typed, char out[PATH_MAX], struct err *e)
 {
-	const char *const *rest;
-	cli_rest(a, &rest);
 	char cwd[PATH_MAX] = "";
-	if (rest[0][0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
+	if (typed[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
 		return err_sys(e, "current directory");
-	int n = snprintf(in->dir, sizeof(in->dir), "%s%s%s", cwd, *cwd == '\0' ? "" : "/", rest[0]);
-	if (n >= (int)sizeof(in->dir) || strpbrk(in->dir, "\n\"#") != NULL)
-		return err_set(e, ERR_MISUSED, "%s: not usable as a directory's name here", rest[0]);
+	int n = snprintf(out, PATH_MAX, "%s%s%s", cwd, *cwd == '\0' ? "" : "/", typed);
+	if (*typed == '\0' || n >= PATH_MAX || !span_is_utf8(span_of(out)) || strpbrk(out, "\n\r") != NULL)
+		return err_set(e, ERR_MISUSED, "'%.200s' is not usable as a path here", typed);
+	return OK;
+}
+
+static struct result choose(const struct cli_args *a, struct init *in, struct err *e)
+{
+	const char *const *rest, *data_dir = cli_value(a, "data-dir"), *key_file = cli_value(a, "model-key-file");
+	cli_rest(a, &rest);
+	TRY(from_here(rest[0], in->dir, e));
 	// A system-wide configuration keeps its data where the system keeps data.
 	bool system_wide = strncmp(in->dir, "/etc/", 5) == 0;
-	snprintf(data_dir, PATH_MAX, "%s", system_wide ? "/var/lib/sallyport" : "data");
-	in->data_dir = cli_value(a, "data-dir") != NULL ? cli_value(a, "data-dir") : data_dir;
-	in->listen = cli_value(a, "listen") != NULL ? cli_value(a, "listen") : "127.0.0.1:8400";
+	snprintf(in->data_dir, PATH_MAX, "%s", system_wide ? "/var/lib/sallyport" : "data");
+	if (data_dir != NULL)
+		TRY(from_here(data_dir, in->data_dir, e));
+	if (key_file != NULL)
+		TRY(from_here(key_file, in->model_key_file, e));
+	in->listen = cli_value(a, "listen") ?: "127.0.0.1:8400";
 	in->model_url = cli_value(a, "model-url");
-	in->model_key_file = cli_value(a, "model-key-file");
+	if (in->model_url != NULL && strncmp(in->model_url, "http://", 7) != 0 && strncmp(in->model_url, "https://", 8) != 0)
+		return err_set(e, ERR_MISUSED, "--model-url '%.200s' does not start with http:// or https://", in->model_url);
 	id_make(in->environment, "env");
 	char host[256] = "localhost";
 	gethostname(host, sizeof(host) - 1);
@@ -228,8 +249,7 @@ static void report(const struct cli_args *a, const struct init *in)
 static int run_init(const struct cli_args *a, struct err *e)
 {
 	struct init in = {0};
-	char data_dir[PATH_MAX];
-	if (failed(choose(a, &in, data_dir, e)) || failed(make_all(&in, e)))
+	if (failed(choose(a, &in, e)) || failed(make_all(&in, e)))
 		return CLI_FAILED;
 	report(a, &in);
 	return 0;

@@ -1,23 +1,30 @@
 // sallyport run "task": a session, shown live.
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/timeline.h"
 #include "base/config.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/run_ask.h"
+#include "cli/run_queue.h"
 #include "cli/run_session.h"
 
 #define FILE_MAX (1 << 20)
-#define DEFAULT_AGENT "run"
+#define TICK_MS 1000
 #define DEFAULT_MODEL "claude-opus-5-5"
 
 struct run {
 	struct loop *loop;
 	struct run_session *session;
+	struct run_view *view;
+	struct run_queue queue;
+	struct loop_timer *tick;
 	struct err how;
 	bool failed;
 };
@@ -42,19 +49,50 @@ static void interrupted(void *arg)
 	loop_stop(r->loop);
 }
 
-static struct result run_it(struct api *api, struct run_view *view, const struct run_session_opts *opts, struct loop *l,
-                            struct err *e)
+static void tick(void *arg)
 {
-	struct run r = {.loop = l};
+	struct run *r = arg;
+	run_view_tick(r->view);
+	run_queue_tick(&r->queue);
+	r->tick = loop_timer_start(r->loop, TICK_MS, tick, r);
+}
+
+// "118–131": the first and the last of a session's entries since `from`; NULL where this machine has no log that knows it.
+static char *audit_range(const char *dir, uint64_t from, const char *session)
+{
+	struct timeline t;
+	char *range = NULL;
+	if (!failed(timeline_read(dir, from, span_of(session), &t, NULL)) && t.n > 0) {
+		uint64_t last = 0;
+		for (size_t i = 0; i < t.n; i++) {
+			uint64_t index = t.rows[i].has_outcome ? t.rows[i].outcome_index : t.rows[i].index;
+			last = index > last ? index : last;
+		}
+		range = mem_printf("%" PRIu64 "–%" PRIu64, t.rows[0].index, last);
+	}
+	timeline_fini(&t);
+	return range;
+}
+
+static struct result run_it(struct api *api, struct run_view *view, const struct run_session_opts *opts, struct loop *l,
+                            const char *audit_dir, struct err *e)
+{
+	struct run r = {.loop = l, .view = view, .queue = {api, view, opts->open.environment, false}};
+	uint64_t from = 0;
+	bool has_log = audit_dir != NULL && !failed(timeline_signed_size(audit_dir, &from, NULL));
 	r.session = run_session_start(api, view, opts, ended, &r);
 	struct loop_signal *sig = loop_signal_start(l, SIGINT, interrupted, &r);
+	r.tick = loop_timer_start(l, TICK_MS, tick, &r);
 	loop_run(l);
 	loop_signal_cancel(&sig);
-	run_session_free(r.session);
+	loop_timer_cancel(&r.tick);
 	if (!r.failed) {
-		run_view_end(view);
-		return OK;
+		AUTO_FREE char *audit = has_log ? audit_range(audit_dir, from, run_session_id(r.session)) : NULL;
+		run_view_end(view, audit);
 	}
+	run_session_free(r.session);
+	if (!r.failed)
+		return OK;
 	*e = r.how;
 	return FAIL;
 }
@@ -86,19 +124,35 @@ static const char *default_model(const struct config *c)
 static struct result choose(const struct cli_args *a, const struct config *c, struct run_session_opts *o, struct err *e)
 {
 	const char *const *rest;
-	cli_rest(a, &rest);
-	o->task = rest[0];
-	o->agent = cli_value(a, "agent") ?: DEFAULT_AGENT;
-	o->model = cli_value(a, "model") ?: default_model(c);
-	o->system = cli_value(a, "system");
-	o->session = cli_value(a, "session");
-	o->environment = cli_value(a, "environment") ?: (c == NULL ? NULL : c->worker.environment);
-	o->interactive = isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && !cli_json(a);
-	if (o->environment == NULL && c != NULL && c->control.n_environments > 0)
-		o->environment = c->control.environments[0].id;
-	if (o->environment == NULL && o->session == NULL)
+	if (cli_rest(a, &rest) > 0)
+		o->task = rest[0];
+	struct run_open_opts *p = &o->open;
+	p->agent = cli_value(a, "agent");
+	p->model = cli_value(a, "model");
+	p->default_model = default_model(c);
+	p->system = cli_value(a, "system");
+	p->session = cli_value(a, "session");
+	p->environment = cli_value(a, "environment") ?: (c == NULL ? NULL : c->worker.environment);
+	o->interactive = run_ask_possible() && !cli_json(a);
+	if (p->environment == NULL && c != NULL && c->control.n_environments > 0)
+		p->environment = c->control.environments[0].id;
+	if (p->environment == NULL && p->session == NULL)
 		return err_set(e, ERR_MISUSED, "no environment: name one with --environment env_…");
+	if (p->session == NULL && (o->task == NULL || *o->task == '\0'))
+		return err_set(e, ERR_MISUSED, "there is no task\ntype: sallyport run \"what to do\"");
 	return OK;
+}
+
+static struct run_view *make_view(const struct cli_args *a)
+{
+	enum run_view_style style = cli_json(a)    ? RUN_VIEW_JSON
+	                            : cli_quiet(a) ? RUN_VIEW_QUIET
+	                            : cli_color(a) ? RUN_VIEW_COLOR
+	                                           : RUN_VIEW_TEXT;
+	const char *term = getenv("TERM");
+	bool live = style != RUN_VIEW_JSON && style != RUN_VIEW_QUIET && isatty(STDOUT_FILENO) && term != NULL &&
+	            strcmp(term, "dumb") != 0;
+	return run_view_new(stdout, style, live);
 }
 
 static int run_run(const struct cli_args *a, struct err *e)
@@ -124,11 +178,8 @@ static int run_run(const struct cli_args *a, struct err *e)
 	if (!failed(r))
 		r = api_init(&api, l, c, e);
 	if (!failed(r)) {
-		struct run_view *view = run_view_new(stdout, cli_json(a)    ? RUN_VIEW_JSON
-		                                             : cli_quiet(a) ? RUN_VIEW_QUIET
-		                                             : cli_color(a) ? RUN_VIEW_COLOR
-		                                                            : RUN_VIEW_TEXT);
-		r = run_it(&api, view, &opts, l, e);
+		struct run_view *view = make_view(a);
+		r = run_it(&api, view, &opts, l, c == NULL ? NULL : c->audit.dir, e);
 		run_view_free(view);
 		api_fini(&api);
 	}
@@ -139,25 +190,25 @@ static int run_run(const struct cli_args *a, struct err *e)
 }
 
 static const struct cli_option options[] = {
-        {"agent", "NAME", "the agent to use, made with the full toolset when there is none of that name (run)"},
-        {"model", "MODEL", "the model of an agent that is made"},
-        {"system", "TEXT", "the system prompt of an agent that is made"},
-        {"environment", "ID", "where the tools run (the configuration's own)"},
-        {"session", "ID", "go on with this session instead of a new one"},
+        {"agent", "NAME", "the agent to use, made with the full toolset when there is none of that name (default: run)"},
+        {"model", "MODEL", "the agent's model (default, when one is made: the configuration's first that is named in full)"},
+        {"system", "TEXT", "the agent's system prompt"},
+        {"environment", "ID", "where the tools run (default: the configuration's own)"},
+        {"session", "ID", "go on with this session; without a TASK, answer what it waits for and watch it"},
         {"file", "FILE", "a text file that goes along with the task"},
         {NULL, NULL, NULL},
 };
 
 const struct cli_command cmd_run = {
         .name = "run",
-        .synopsis = "TASK",
+        .synopsis = "[TASK]",
         .summary = "give an agent a task and watch it",
         .description =
                 "Starts a session and shows each tool call with where it ran, how long it took and why it failed, then the "
-                "agent's answer. Ctrl-C stops the agent's turn; a second one leaves. With --json every event is a line as the "
-                "API gave it. ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY go before the configuration.",
+                "agent's answer, and which entries of the audit log tell of it. Calls that need a yes are asked about at a "
+                "terminal. Ctrl-C stops the agent's turn; a second one leaves. With --json every event is a line as the API "
+                "gave it. ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY go before the configuration.",
         .options = options,
-        .rest_min = 1,
         .rest_max = 1,
         .run = run_run,
 };

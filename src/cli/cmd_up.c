@@ -1,7 +1,9 @@
 // sallyport up: every role of the configuration on this machine, as processes of their own.
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -15,7 +17,7 @@
 #include "cli/supervisor.h"
 #include "net/http_client.h"
 
-#define PROBE_TRIES_MS 200
+#define PROBE_AGAIN_MS 10
 #define PROBE_LIMIT_MS 20000
 
 struct up {
@@ -39,15 +41,25 @@ static void give_up(struct up *u, const struct err *e)
 	supervisor_stop(u->roles);
 }
 
-static void add_key_files(struct up *u, json_t *out)
+static void add_key_files(const struct config *c, json_t *out)
 {
 	json_t *keys = json_object();
-	AUTO_FREE char *log_key = mem_strdup(u->config->audit.key_file);
-	if (u->config->control.present)
-		json_object_set_new(keys, "api", json_string(u->config->control.api_key_file));
-	if (u->config->worker.environment_key_file != NULL)
-		json_object_set_new(keys, "environment", json_string(u->config->worker.environment_key_file));
-	json_object_set_new(keys, "audit", json_string(log_key));
+	if (c->control.present)
+		json_object_set_new(keys, "api", json_string(c->control.api_key_file));
+	if (c->worker.environment_key_file != NULL)
+		json_object_set_new(keys, "environment", json_string(c->worker.environment_key_file));
+	json_object_set_new(keys, "audit", json_string(c->audit.key_file));
+	for (size_t i = 0; i < c->control.n_environments; i++) {
+		const struct config_environment *environment = &c->control.environments[i];
+		AUTO_FREE char *name = mem_printf("environment %s", environment->id);
+		if (environment->key_file != NULL)
+			json_object_set_new(keys, name, json_string(environment->key_file));
+	}
+	for (size_t i = 0; i < c->control.n_models; i++) {
+		AUTO_FREE char *name = mem_printf("model %s", c->control.models[i].name);
+		if (c->control.models[i].key_file != NULL)
+			json_object_set_new(keys, name, json_string(c->control.models[i].key_file));
+	}
 	json_object_set_new(out, "key_files", keys);
 }
 
@@ -64,7 +76,7 @@ static void announce_json(struct up *u, double seconds)
 	if (u->config->worker.environment != NULL)
 		json_object_set_new(out, "environment", json_string(u->config->worker.environment));
 	json_object_set(out, "roles", u->lines);
-	add_key_files(u, out);
+	add_key_files(u->config, out);
 	json_object_set_new(out, "ready_ms", json_integer((json_int_t)(seconds * 1000)));
 	AUTO_FREE char *text = json_text(out, NULL);
 	puts(text);
@@ -109,7 +121,7 @@ static void probed(void *arg, int status, struct span body, const struct err *e)
 		return;
 	}
 	if (ok && clock_mono_us() - u->began_us < (uint64_t)PROBE_LIMIT_MS * 1000) {
-		u->again = loop_timer_start(u->loop, PROBE_TRIES_MS, probe, u);
+		u->again = loop_timer_start(u->loop, PROBE_AGAIN_MS, probe, u);
 		return;
 	}
 	if (ok)
@@ -159,6 +171,18 @@ static void all_ready(void *arg)
 		probe(u);
 }
 
+static bool kernel_chooses_port(const struct config *c)
+{
+	const char *port = c->control.present ? strrchr(c->control.listen, ':') : NULL;
+	return port != NULL && strcmp(port, ":0") == 0;
+}
+
+static bool worker_serves_own_control(const struct config *c)
+{
+	AUTO_FREE char *own = c->control.present ? mem_printf("http://%s", c->control.listen) : NULL;
+	return c->worker.present && own != NULL && strcmp(c->worker.base_url, own) == 0;
+}
+
 static void role_ready(void *arg, const char *role, const json_t *line)
 {
 	struct up *u = arg;
@@ -169,11 +193,12 @@ static void role_ready(void *arg, const char *role, const json_t *line)
 	struct span address = json_span(json_object_get(line, "address"));
 	free(u->base_url);
 	u->base_url = mem_printf("http://%.*s", SPAN_FMT(address));
-	// A port chosen by the kernel is kept when control is started again, and is where the worker goes.
+	if (!kernel_chooses_port(u->config))
+		return;
+	// The port is kept when control is started again, and is where the worker goes.
 	AUTO_FREE char *listen = span_dup(address);
 	supervisor_set_option(u->roles, "control", "--listen", listen);
-	AUTO_FREE char *configured = mem_printf("http://%s", u->config->control.listen);
-	if (u->config->worker.present && strcmp(u->config->worker.base_url, configured) == 0)
+	if (worker_serves_own_control(u->config))
 		supervisor_set_option(u->roles, "worker", "--base-url", u->base_url);
 }
 
@@ -197,11 +222,14 @@ static void add_roles(struct up *u)
 	const char *const recorder[] = {"sallyport", "recorder", "--config", path, NULL};
 	const char *const control[] = {"sallyport", "control", "--config", path, NULL};
 	const char *const worker[] = {"sallyport", "worker", "--config", path, NULL};
-	supervisor_add(u->roles, "recorder", recorder);
+	// Nothing runs unrecorded, so the recorder is first. The worker makes its first sandbox while control starts, unless
+	// where control listens is known only then.
+	bool wait = kernel_chooses_port(u->config) && worker_serves_own_control(u->config);
+	supervisor_add(u->roles, "recorder", NULL, recorder);
 	if (u->config->control.present)
-		supervisor_add(u->roles, "control", control);
+		supervisor_add(u->roles, "control", "recorder", control);
 	if (u->config->worker.present)
-		supervisor_add(u->roles, "worker", worker);
+		supervisor_add(u->roles, "worker", wait ? "control" : "recorder", worker);
 }
 
 // One `up` a data directory: the lock is held as long as this process lives.
@@ -217,6 +245,12 @@ static struct result lock_data_dir(const struct config *c, int *fd, struct err *
 	return OK;
 }
 
+static bool is_ignored(int signo)
+{
+	struct sigaction now;
+	return sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static struct result up_run(struct up *u, struct err *e)
 {
 	AUTO_FD int lock = -1;
@@ -229,10 +263,13 @@ static struct result up_run(struct up *u, struct err *e)
 	add_roles(u);
 	struct loop_signal *term = loop_signal_start(u->loop, SIGTERM, asked_to_stop, u);
 	struct loop_signal *interrupt = loop_signal_start(u->loop, SIGINT, asked_to_stop, u);
+	// Its terminal went away; but under nohup it goes on.
+	struct loop_signal *hangup = is_ignored(SIGHUP) ? NULL : loop_signal_start(u->loop, SIGHUP, asked_to_stop, u);
 	supervisor_start(u->roles);
 	loop_run(u->loop);
 	loop_signal_cancel(&term);
 	loop_signal_cancel(&interrupt);
+	loop_signal_cancel(&hangup);
 	loop_timer_cancel(&u->again);
 	http_call_cancel(&u->probe);
 	supervisor_free(u->roles);

@@ -82,7 +82,16 @@ static const char exit_codes[] =
 static const char environment[] =
         ".SH ENVIRONMENT\n"
         ".TP\n.B SALLYPORT_CONFIG\nthe configuration file, when \\-\\-config names none\n"
-        ".TP\n.B NO_COLOR\nset and not empty: no colour, unless \\-\\-color=always\n";
+        ".TP\n.B NO_COLOR\nset and not empty: no colour, unless \\-\\-color=always\n"
+        ".TP\n.BR ANTHROPIC_BASE_URL \", \" ANTHROPIC_API_KEY\nthe control plane that run speaks to, and its key\n"
+        ".TP\n.BR ANTHROPIC_ENVIRONMENT_ID \", \" ANTHROPIC_BASE_URL \", \" ANTHROPIC_ENVIRONMENT_KEY\n"
+        "what worker serves, where, and its key; \\-\\-environment\\-key\\-file is safer\n"
+        ".TP\n.B XDG_STATE_HOME\nwhere a worker without a configuration keeps its data, in a directory sallyport\n";
+
+static const char files[] =
+        ".SH FILES\n"
+        ".TP\n.IR ./sallyport.yaml \", \" /etc/sallyport/sallyport.yaml\nthe configuration; sallyport init writes one\n"
+        ".TP\n.I /var/lib/sallyport\nthe data of a configuration in /etc\n";
 
 void help_man(FILE *out, const struct cli_command *const *table)
 {
@@ -100,4 +109,5 @@ void help_man(FILE *out, const struct cli_command *const *table)
 		put_option(out, o);
 	fputs(exit_codes, out);
 	fputs(environment, out);
+	fputs(files, out);
 }

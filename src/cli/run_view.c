@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -14,24 +15,36 @@
 struct run_view {
 	FILE *out;
 	enum run_view_style style;
-	json_t *calls; // id -> {name, input, at} of calls without a result
-	json_t *seen;  // ids shown
+	json_t *calls; // id -> call without a result
 	uint64_t began_us;
-	unsigned n_calls, n_failed;
+	unsigned n_calls, n_failed, n_denied;
 	int64_t tokens;
+	bool live, paused;
+	bool line_shown;     // the live line stands at the bottom
+	uint64_t waiting_us; // since when
+	char *lost;          // the control plane that does not answer
 };
 
-struct run_view *run_view_new(FILE *out, enum run_view_style style)
+struct run_view *run_view_new(FILE *out, enum run_view_style style, bool live)
 {
 	struct run_view *v = NEW(struct run_view);
-	*v = (struct run_view){out, style, json_object(), json_object(), clock_mono_us(), 0, 0, 0};
+	*v = (struct run_view){.out = out, .style = style, .calls = json_object(), .began_us = clock_mono_us(), .live = live};
+	v->waiting_us = v->began_us;
 	return v;
+}
+
+static void hide_live_line(struct run_view *v)
+{
+	if (v->line_shown)
+		fputs("\r\x1b[K", v->out);
+	v->line_shown = false;
 }
 
 void run_view_free(struct run_view *v)
 {
+	hide_live_line(v);
 	json_decref(v->calls);
-	json_decref(v->seen);
+	free(v->lost);
 	free(v);
 }
 
@@ -42,6 +55,7 @@ static const char *paint(const struct run_view *v, const char *code)
 #define RED "\x1b[31m"
 #define DIM "\x1b[2m"
 #define PLAIN "\x1b[0m"
+#define DENIED "[sallyport] "
 
 static void json_line(struct run_view *v, const json_t *j)
 {
@@ -50,7 +64,7 @@ static void json_line(struct run_view *v, const json_t *j)
 	fflush(v->out);
 }
 
-void run_view_session(struct run_view *v, const json_t *session, const char *environment)
+void run_view_session(struct run_view *v, const json_t *session)
 {
 	if (v->style == RUN_VIEW_JSON) {
 		json_line(v, session);
@@ -62,6 +76,7 @@ void run_view_session(struct run_view *v, const json_t *session, const char *env
 	AUTO_FREE char *id = printable_line(json_span(json_object_get(session, "id")), 64);
 	AUTO_FREE char *name = printable_line(json_span(json_object_get(agent, "name")), 64);
 	AUTO_FREE char *model = printable_line(json_span(json_object_get(json_object_get(agent, "model"), "id")), 64);
+	AUTO_FREE char *environment = printable_line(json_span(json_object_get(session, "environment_id")), 64);
 	fprintf(v->out, "session %s · agent %s · model %s · environment %s\n", id, name, model, environment);
 	fflush(v->out);
 }
@@ -120,7 +135,6 @@ static void show_result(struct run_view *v, const json_t *event, const char *id_
 		return;
 	json_object_del(v->calls, key);
 	bool bad = json_is_true(json_object_get(event, "is_error"));
-	v->n_failed += bad;
 	AUTO_FREE char *words = call_words(call);
 	char took[32];
 	add_duration(call, event, took);
@@ -128,10 +142,14 @@ static void show_result(struct run_view *v, const json_t *event, const char *id_
 	const char *where = strcmp(id_member, "tool_use_id") == 0 ? "in sandbox" : "by its client";
 	fprintf(v->out, "  %s%s %s%*s  %-13s %8s%s\n", bad ? paint(v, RED) : "", bad ? "✗" : "▸", words, pad, "", where, took,
 	        bad ? paint(v, PLAIN) : "");
-	if (bad) {
-		AUTO_FREE char *reason = printable_line(last_line(first_text(event)), REASON_MAX);
-		fprintf(v->out, "      %s%s%s\n", paint(v, DIM), reason, paint(v, PLAIN));
-	}
+	if (!bad)
+		return;
+	struct span why = last_line(first_text(event));
+	bool denied = span_starts(why, DENIED);
+	AUTO_FREE char *reason = printable_line(denied ? span_skip(why, strlen(DENIED)) : why, REASON_MAX);
+	fprintf(v->out, "      %s%s%s\n", paint(v, DIM), reason, paint(v, PLAIN));
+	v->n_denied += denied;
+	v->n_failed += !denied;
 }
 
 static void show_text(struct run_view *v, const json_t *event)
@@ -158,17 +176,6 @@ static void show_error(struct run_view *v, const json_t *event)
 	        paint(v, PLAIN));
 }
 
-static bool seen_before(struct run_view *v, const json_t *event)
-{
-	const char *id = json_string_value(json_object_get(event, "id"));
-	if (id == NULL)
-		return false;
-	if (json_object_get(v->seen, id) != NULL)
-		return true;
-	json_object_set_new(v->seen, id, json_true());
-	return false;
-}
-
 static void count_usage(struct run_view *v, const json_t *event)
 {
 	const json_t *usage = json_object_get(event, "model_usage");
@@ -179,8 +186,8 @@ static void count_usage(struct run_view *v, const json_t *event)
 void run_view_event(struct run_view *v, const json_t *event)
 {
 	struct span type = json_span(json_object_get(event, "type"));
-	if (seen_before(v, event))
-		return;
+	hide_live_line(v);
+	v->waiting_us = clock_mono_us();
 	if (span_is(type, "span.model_request_end"))
 		count_usage(v, event);
 	if (span_is(type, "agent.tool_use") || span_is(type, "agent.custom_tool_use")) {
@@ -192,10 +199,10 @@ void run_view_event(struct run_view *v, const json_t *event)
 		return;
 	}
 	if (v->style != RUN_VIEW_QUIET) {
-		if (span_is(type, "user.tool_result"))
+		if (span_is(type, "user.tool_result") || span_is(type, "agent.tool_result"))
 			show_result(v, event, "tool_use_id");
-		else if (span_is(type, "agent.tool_result"))
-			show_result(v, event, "tool_use_id");
+		else if (span_is(type, "agent.custom_tool_use"))
+			run_view_note(v, "a custom tool: the application that the agent was made for has to answer");
 		else if (span_is(type, "user.custom_tool_result"))
 			show_result(v, event, "custom_tool_use_id");
 	}
@@ -206,12 +213,94 @@ void run_view_event(struct run_view *v, const json_t *event)
 	fflush(v->out);
 }
 
-void run_view_end(struct run_view *v)
+void run_view_note(struct run_view *v, const char *text)
+{
+	hide_live_line(v);
+	fflush(v->out);
+	if (v->style != RUN_VIEW_QUIET)
+		fprintf(stderr, "  … %s\n", text);
+}
+
+uint64_t run_view_worker_ms(const struct run_view *v)
+{
+	const char *id;
+	json_t *call;
+	json_object_foreach (v->calls, id, call) {
+		if (span_is(json_span(json_object_get(call, "type")), "agent.tool_use"))
+			return (clock_mono_us() - v->waiting_us) / 1000;
+	}
+	return 0;
+}
+
+void run_view_pause(struct run_view *v, bool now)
+{
+	hide_live_line(v);
+	fflush(v->out);
+	v->paused = now;
+}
+
+void run_view_lost(struct run_view *v, const char *url)
+{
+	free(v->lost);
+	v->lost = url == NULL ? NULL : mem_strdup(url);
+}
+
+// At most `columns` of well-formed text.
+static int fitting_bytes(const char *text, int columns)
+{
+	int n = 0;
+	while (text[n] != '\0' && columns > 0) {
+		do
+			n++;
+		while (((unsigned char)text[n] & 0xc0) == 0x80);
+		columns--;
+	}
+	return n;
+}
+
+void run_view_tick(struct run_view *v)
+{
+	uint64_t seconds = (clock_mono_us() - v->waiting_us) / 1000000;
+	struct winsize size = {0};
+	if (!v->live || v->paused || seconds < 1)
+		return;
+	const json_t *call = json_object_iter_value(json_object_iter(v->calls));
+	AUTO_FREE char *words = v->lost != NULL ? mem_printf("%s does not answer, trying again", v->lost)
+	                        : call != NULL  ? call_words(call)
+	                                        : mem_strdup("the model");
+	int columns = ioctl(fileno(v->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+	hide_live_line(v);
+	fprintf(v->out, "  %s… %.*s · %llu s%s", paint(v, DIM), fitting_bytes(words, columns - 16), words,
+	        (unsigned long long)seconds, paint(v, PLAIN));
+	fflush(v->out);
+	v->line_shown = true;
+}
+
+// 8412 as "8,412".
+static void format_count(uint64_t n, char out[32])
+{
+	char digits[24];
+	int len = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n), at = 0;
+	for (int i = 0; i < len; i++) {
+		if (i > 0 && (len - i) % 3 == 0)
+			out[at++] = ',';
+		out[at++] = digits[i];
+	}
+	out[at] = '\0';
+}
+
+void run_view_end(struct run_view *v, const char *audit)
 {
 	double seconds = (double)(clock_mono_us() - v->began_us) / 1e6;
+	char tokens[32];
+	hide_live_line(v);
 	if (v->style != RUN_VIEW_TEXT && v->style != RUN_VIEW_COLOR)
 		return;
-	fprintf(v->out, "done in %.1f s · %u tool call%s, %u failed · %lld tokens\n", seconds, v->n_calls,
-	        v->n_calls == 1 ? "" : "s", v->n_failed, (long long)v->tokens);
+	format_count((uint64_t)v->tokens, tokens);
+	fprintf(v->out, "done in %.1f s · %u tool call%s, %u failed", seconds, v->n_calls, v->n_calls == 1 ? "" : "s",
+	        v->n_failed);
+	if (v->n_denied > 0)
+		fprintf(v->out, ", %u denied", v->n_denied);
+	fprintf(v->out, " · %s tokens%s%s\n", tokens, audit == NULL ? "" : " · audit ", audit == NULL ? "" : audit);
 	fflush(v->out);
 }

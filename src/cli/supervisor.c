@@ -26,6 +26,7 @@
 struct role {
 	struct supervisor *owner;
 	char *name;
+	const struct role *after; // NULL: needs no other
 	char *argv[ARGS_MAX + 3];
 	size_t argc;
 	pid_t pid; // 0: not running
@@ -43,7 +44,7 @@ struct supervisor {
 	struct supervisor_opts opts;
 	struct role roles[SUPERVISOR_ROLES_MAX];
 	size_t n_roles;
-	bool announced, stopping, ended;
+	bool stopping, ended;
 	struct loop_timer *patience;
 	struct err failure;
 };
@@ -67,11 +68,16 @@ struct supervisor *supervisor_new(struct loop *l, const struct supervisor_opts *
 	return s;
 }
 
-void supervisor_add(struct supervisor *s, const char *name, const char *const *argv)
+void supervisor_add(struct supervisor *s, const char *name, const char *after, const char *const *argv)
 {
 	BUG_ON(s->n_roles == SUPERVISOR_ROLES_MAX);
-	struct role *r = &s->roles[s->n_roles++];
-	*r = (struct role){.owner = s, .name = mem_strdup(name), .ready_fd = -1, .backoff_ms = BACKOFF_FIRST_MS};
+	struct role *r = &s->roles[s->n_roles];
+	*r = (struct role){.owner = s,
+	                   .name = mem_strdup(name),
+	                   .after = after == NULL ? NULL : find(s, after),
+	                   .ready_fd = -1,
+	                   .backoff_ms = BACKOFF_FIRST_MS};
+	s->n_roles++;
 	buf_init(&r->line, READY_LINE_MAX);
 	for (; *argv != NULL; argv++) {
 		BUG_ON(r->argc == ARGS_MAX);
@@ -176,6 +182,12 @@ static void restart_now(void *arg)
 	start_role(r);
 }
 
+static void start_later(struct role *r)
+{
+	r->restart = loop_timer_start(r->owner->loop, r->backoff_ms, restart_now, r);
+	r->backoff_ms = r->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : r->backoff_ms * 2;
+}
+
 static void role_ended(void *arg, int code, int status)
 {
 	struct role *r = arg;
@@ -199,8 +211,15 @@ static void role_ended(void *arg, int code, int status)
 	if (loop_now_ms(s->loop) - r->started_ms > STEADY_MS)
 		r->backoff_ms = BACKOFF_FIRST_MS;
 	log_warn("up.restart", "role=%s %s=%d after_ms=%llu", r->name, how, status, (unsigned long long)r->backoff_ms);
-	r->restart = loop_timer_start(s->loop, r->backoff_ms, restart_now, r);
-	r->backoff_ms = r->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : r->backoff_ms * 2;
+	start_later(r);
+}
+
+static void start_those_after(struct supervisor *s, const struct role *ready)
+{
+	for (size_t i = 0; i < s->n_roles && !s->stopping; i++) {
+		if (s->roles[i].after == ready)
+			start_role(&s->roles[i]);
+	}
 }
 
 static void role_is_ready(struct role *r, const json_t *line)
@@ -211,13 +230,12 @@ static void role_is_ready(struct role *r, const json_t *line)
 	s->opts.role_ready(s->opts.arg, r->name, line);
 	if (!first || s->stopping)
 		return;
-	size_t next = (size_t)(r - s->roles) + 1;
-	if (next < s->n_roles) {
-		start_role(&s->roles[next]);
-	} else if (!s->announced) {
-		s->announced = true;
+	bool all = true;
+	for (size_t i = 0; i < s->n_roles; i++)
+		all = all && s->roles[i].was_ready;
+	start_those_after(s, r);
+	if (all)
 		s->opts.all_ready(s->opts.arg);
-	}
 }
 
 static void read_ready(void *arg, uint32_t events)
@@ -260,28 +278,39 @@ static void exec_role(struct role *r, int ready_fd, pid_t parent)
 	_exit(127);
 }
 
+// A machine that is short of processes or descriptors at the moment is tried again, but not before all was ready once.
+static void could_not_start(struct role *r)
+{
+	struct err e;
+	err_sys(&e, "start %s", r->name);
+	if (r->was_ready) {
+		log_warn("up.restart", "role=%s error=%s", r->name, LOG_Q(span_of(e.msg)));
+		start_later(r);
+	} else {
+		r->owner->failure = e;
+		supervisor_stop(r->owner);
+	}
+}
+
 static void start_role(struct role *r)
 {
 	struct supervisor *s = r->owner;
 	int fds[2];
 	if (pipe2(fds, O_CLOEXEC) != 0) {
-		err_sys(&s->failure, "start %s: pipe", r->name);
-		supervisor_stop(s);
+		could_not_start(r);
 		return;
 	}
-	pid_t parent = getpid();
-	r->started_ms = loop_now_ms(s->loop);
-	r->pid = fork();
-	if (r->pid == 0)
+	pid_t parent = getpid(), pid = fork();
+	if (pid == 0)
 		exec_role(r, fds[1], parent);
 	close(fds[1]);
-	if (r->pid < 0) {
-		r->pid = 0;
+	if (pid < 0) {
 		close(fds[0]);
-		err_sys(&s->failure, "start %s: fork", r->name);
-		supervisor_stop(s);
+		could_not_start(r);
 		return;
 	}
+	r->pid = pid;
+	r->started_ms = loop_now_ms(s->loop);
 	r->ready_fd = fds[0];
 	r->ready = loop_fd_start(s->loop, fds[0], EPOLLIN, read_ready, r);
 	r->child = loop_child_start(s->loop, r->pid, role_ended, r);
@@ -290,5 +319,5 @@ static void start_role(struct role *r)
 void supervisor_start(struct supervisor *s)
 {
 	BUG_ON(s->n_roles == 0);
-	start_role(&s->roles[0]);
+	start_those_after(s, NULL);
 }

@@ -1,5 +1,5 @@
-// Starts role processes one after another, each when the one before is ready, restarts one that dies, and stops them in the
-// reverse order. It knows nothing of what they do.
+// Starts role processes, each when the one it needs is ready, restarts one that dies, and stops them in the reverse order. It
+// knows nothing of what they do.
 #ifndef SALLYPORT_CLI_SUPERVISOR_H
 #define SALLYPORT_CLI_SUPERVISOR_H
 
@@ -26,15 +26,16 @@ struct supervisor_opts {
 struct supervisor *supervisor_new(struct loop *l, const struct supervisor_opts *opts);
 void supervisor_free(struct supervisor *s); // every role must have ended
 
-// Adds a role, before supervisor_start. `argv` (NULL-terminated, copied) is run as this executable with "--ready-fd N" added.
-void supervisor_add(struct supervisor *s, const char *role, const char *const *argv);
+// Adds a role, before supervisor_start. `argv` (NULL-terminated, copied) is run as this executable with "--ready-fd N" added,
+// for the first time when the role `after`, which was added before, is ready; NULL: at once.
+void supervisor_add(struct supervisor *s, const char *role, const char *after, const char *const *argv);
 
 // Adds one more argument for later starts of a role, replacing one with the same first word.
 void supervisor_set_option(struct supervisor *s, const char *role, const char *option, const char *value);
 
 void supervisor_start(struct supervisor *s);
 
-// SIGTERM to the last started first, waiting for each; SIGKILL after 30 s. Called again: SIGKILL to all at once.
+// SIGTERM to the last added first, waiting for each; SIGKILL after 30 s. Called again: SIGKILL to all at once.
 void supervisor_stop(struct supervisor *s);
 
 // 0 when the role is not running.

@@ -12,6 +12,7 @@
 #define GAP_MIN_MS 1000
 #define GAP_MAX_MS 3000
 #define BACKOFF_FIRST_MS 1000
+#define BACKOFF_START_MS 50 // before the first answer: control may be starting at the same moment
 #define BACKOFF_CAP_MS 60000
 #define TIMEOUT_MS 30000
 
@@ -114,7 +115,7 @@ static void answered(void *arg, const struct plane_answer *a)
 		return;
 	}
 	if (!a->ok) {
-		uint64_t wait = plane_backoff(p->failures++, BACKOFF_FIRST_MS, BACKOFF_CAP_MS);
+		uint64_t wait = plane_backoff(p->failures++, p->told ? BACKOFF_FIRST_MS : BACKOFF_START_MS, BACKOFF_CAP_MS);
 		wait = wait > a->retry_after_ms ? wait : a->retry_after_ms;
 		log_warn("worker.poll_failed", "again_ms=%llu error=%s", (unsigned long long)wait, LOG_Q(span_of(a->why.msg)));
 		poll_in(p, wait);

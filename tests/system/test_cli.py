@@ -1,12 +1,12 @@
 """The command line keeps its manners: help and completion come from the tables, errors take at most three lines and say what
 to type next, exit codes are the documented ones, colour stays off a pipe."""
-import os
-import pty
+import json
+import re
 import subprocess
 
 import pytest
 
-from harness import BIN, environment
+from harness import BIN, environment, on_terminal
 
 pytestmark = pytest.mark.hostile
 
@@ -65,27 +65,12 @@ def test_a_missing_configuration_says_what_to_type(sallyport, workdir):
 
 
 def test_color_is_for_terminals_only(sallyport):
-    def on_terminal(env=None, *options):
-        ours, theirs = pty.openpty()
-        child = subprocess.Popen([BIN, "versoin", *options], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
-                                 env=environment(env))
-        os.close(theirs)
-        child.wait(20)
-        text = b""
-        try:
-            while True:
-                more = os.read(ours, 4096)
-                if not more:
-                    break
-                text += more
-        except OSError:
-            pass
-        os.close(ours)
-        return text
+    def shown(**env):
+        return on_terminal([BIN, "versoin"], env=env)[0]
 
-    assert b"\x1b[" in on_terminal()
-    assert b"\x1b[" not in on_terminal({"NO_COLOR": "1"})
-    assert b"\x1b[" in on_terminal({"NO_COLOR": ""})
+    assert "\x1b[" in shown()
+    assert "\x1b[" not in shown(NO_COLOR="1")
+    assert "\x1b[" in shown(NO_COLOR="")
     assert "\x1b[" not in sallyport("versoin").stderr
     assert "\x1b[" not in sallyport("version").stdout
 
@@ -130,12 +115,18 @@ def test_completion_scripts_name_every_command(sallyport, shell):
             assert word in script
 
 
-def test_the_manual_covers_every_command(sallyport):
-    manual = sallyport("help", "--man", check=True).stdout
-    for name in commands(sallyport):
-        assert f'.SS "sallyport {name}'.replace("-", "\\-") in manual
+def test_the_manual_says_what_help_says(sallyport):
+    """Each command's section has the options of its --help, and those that every command has are in one of their own."""
+    manual = sallyport("help", "--man", check=True).stdout.replace("\\-", "-").replace("\\fI", "").replace("\\fR", "")
+    sections = {title: re.findall(r"^\.B (--\S+)", text, re.M)
+                for title, text in re.findall(r'^\.S[SH] "?([^"\n]+)"?\n(.*?)(?=^\.S[SH] |\Z)', manual, re.M | re.S)}
+    names = commands(sallyport)
+    assert len([title for title in sections if title.startswith("sallyport ")]) == len(names)
+    for name in names:
+        synopsis = sallyport(*name.split(), "--help").stdout
+        title = re.match(r"usage: (.*)\n", synopsis)[1].replace(" [OPTIONS]", "")
+        assert re.findall(r"^  (--\S+)", synopsis, re.M) == sections[title] + sections["OPTIONS"], name
 
 
 def test_version_in_json(sallyport):
-    import json
     assert json.loads(sallyport("version", "--json", check=True).stdout)["version"]

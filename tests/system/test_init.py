@@ -49,6 +49,17 @@ def test_refuses_what_it_cannot_write(sallyport, workdir):
     assert sallyport("init", "a", "b").returncode == 2
 
 
+def test_paths_are_meant_from_where_one_stands_and_mean_nothing_in_yaml(sallyport, workdir):
+    sallyport("init", "a # b: \"c\"", "--data-dir", "data # here", "--model-key-file", "key", "--model-url", "http://127.0.0.1:1/#a: b",
+              check=True, cwd=workdir)
+    config = workdir / 'a # b: "c"/sallyport.yaml'
+    text = config.read_text()
+    assert f'data_dir: "{workdir}/data # here"\n' in text and f"key_file: {workdir}/key\n" in text
+    assert f"nothing of Sallyport runs on {workdir}/data # here" in sallyport("ps", "--config", config).stderr
+    refused = sallyport("init", "other", "--model-url", "ftp://x", cwd=workdir)
+    assert refused.returncode == 2 and "http://" in refused.stderr and not (workdir / "other").exists()
+
+
 def test_what_it_writes_is_read(sallyport, workdir):
     """Each mistake in a configuration is refused with file, line and the nearest valid word."""
     sallyport("init", workdir / "i", check=True)

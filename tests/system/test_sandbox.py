@@ -1,15 +1,12 @@
 """`sallyport sandbox run` runs any program in the sandbox that sessions have, and behaves like the program itself: its output,
 its input, its exit status, its end by a signal. What a program expects to find is there."""
 import os
-import pty
-import select
 import signal
 import subprocess
-import time
 
 import pytest
 
-from harness import BIN, environment, sallyport
+from harness import BIN, environment, on_terminal, sallyport
 
 pytestmark = pytest.mark.hostile
 
@@ -101,41 +98,17 @@ multiprocessing.Lock(); print("semaphore")
     assert (done.stdout, done.stderr) == ("thread\nchild\ntty\nsemaphore\n", "")
 
 
-def run_on_terminal(argv, typed=b"", until=None, timeout=30):
-    """Runs argv with a terminal as standard input, output and error; returns (what it showed, exit status)."""
-    pid, master = pty.fork()
-    if pid == 0:
-        os.execvpe(argv[0], argv, environment({"TERM": "xterm"}))
-    out, deadline = b"", time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        ready, _, _ = select.select([master], [], [], 1)
-        if ready:
-            try:
-                got = os.read(master, 65536)
-            except OSError:
-                break
-            if not got:
-                break
-            out += got
-            if until and until in out:
-                os.write(master, typed)
-                until = None
-    _, status = os.waitpid(pid, 0)
-    os.close(master)
-    return out, os.waitstatus_to_exitcode(status)
-
-
 def test_on_a_terminal_the_program_has_one_of_its_own():
-    out, status = run_on_terminal([BIN, "sandbox", "run", "--", "/bin/bash", "-c",
-                                   "test -t 0 && test -t 1 && test -t 2 && echo ready; read line; echo got:$line; stty size; exit 3"],
-                                  typed=b"hello\n", until=b"ready")
-    assert b"got:hello" in out and status == 3
+    out, status = on_terminal([BIN, "sandbox", "run", "--", "/bin/bash", "-c",
+                               "test -t 0 && test -t 1 && test -t 2 && echo ready; read line; echo got:$line; stty size; exit 3"],
+                              ("ready", "hello\n"))
+    assert "got:hello" in out and status == 3
 
 
 def test_ctrl_c_on_the_terminal_reaches_the_program():
-    out, status = run_on_terminal([BIN, "sandbox", "run", "--", "/bin/bash", "-c", "trap 'echo trapped; exit 9' INT; echo ready; sleep 100 & wait"],
-                                  typed=b"\x03", until=b"ready")
-    assert b"trapped" in out and status == 9
+    out, status = on_terminal([BIN, "sandbox", "run", "--", "/bin/bash", "-c", "trap 'echo trapped; exit 9' INT; echo ready; sleep 100 & wait"],
+                              ("ready", "\x03"))
+    assert "trapped" in out and status == 9
 
 
 def test_sigterm_is_passed_on():

@@ -53,8 +53,8 @@ class Up:
         self.config = directory / "i/sallyport.yaml"
         self.start()
 
-    def start(self):
-        self.process = harness.Process([harness.BIN, "up", "--json", "--config", self.config], self.inst.dir / f"up-{len(self.inst.processes)}.log")
+    def start(self, *before):
+        self.process = harness.Process([*before, harness.BIN, "up", "--json", "--config", self.config], self.inst.dir / f"up-{len(self.inst.processes)}.log")
         self.inst.processes.append(self.process)
         harness.wait_until(lambda: "\n" in self.said() or not self.process.running(), "up says that it is ready", 30)
         assert self.process.running(), self.process.tail()
@@ -85,6 +85,7 @@ def test_names_everything_in_one_object(up):
     assert set(ready["roles"]) == {"recorder", "control", "worker"}
     assert all(alive(pid) for pid in up.pids.values())
     assert all(pathlib.Path(path).is_file() for path in ready["key_files"].values())
+    assert {"api", "environment", "audit", f"environment {ready['environment']}"} == set(ready["key_files"])
     assert ready["environment"].startswith("env_") and ready["base_url"].startswith("http://127.0.0.1:")
 
 
@@ -113,14 +114,36 @@ def test_ps_shows_agents_sessions_and_sandboxes(up):
     assert "not reachable" not in text and text.count(session) >= 2 and "agents" in text
 
 
-def test_stops_in_order_and_leaves_nothing(up):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_stops_in_order_and_leaves_nothing(up, number):
     up.run()
     below = children(up.process.pid)
     assert len(below) >= 3
-    assert up.process.stop() == 0
+    assert up.process.stop(number) == 0
     assert not [p for p in below if alive(p)]
     verified = harness.sallyport("audit", "verify", "--config", up.config)
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_a_fixed_port_lets_control_and_worker_start_together(workdir):
+    """The worker then asks control before it is there, and finds it soon."""
+    inst = harness.Instance(workdir / "model")
+    inst.start_model(SCENARIO)
+    harness.sallyport("init", workdir / "i", "--listen", f"127.0.0.1:{harness.free_port()}", "--model-url", inst.model_url, check=True)
+    up = harness.Process([harness.BIN, "up", "--config", workdir / "i/sallyport.yaml"], workdir / "up.log")
+    inst.processes.append(up)
+    try:
+        up.wait_log("ready  control http://127.0.0.1:", 30)
+        assert harness.sallyport("run", "--config", workdir / "i/sallyport.yaml", "-q", "go").stdout == "It said hello.\n"
+    finally:
+        inst.close()
+
+
+def test_nohup_keeps_it(up):
+    up.process.stop()
+    up.start("nohup")
+    up.process.popen.send_signal(signal.SIGHUP)
+    assert "It said hello." in up.run().stdout and up.process.running()
 
 
 @pytest.mark.parametrize("role", ["recorder", "control", "worker"])
