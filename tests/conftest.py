@@ -1,4 +1,4 @@
-"""Fixtures for system and soak tests; see harness.py.
+"""Fixtures for system tests; see harness.py.
 
 sallyport     runs a command to its end: sallyport("audit", "verify", "--json")
 instance      an Instance in a directory of its own; ended, and its logs shown when the test fails
@@ -22,10 +22,13 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "hostile: feeds hostile input; runs against the sanitizer build too")
-    config.addinivalue_line("markers", "rounds: repeats at random moments; a soak run does more rounds")
+    config.addinivalue_line("markers", "rounds: takes the fixture `rounds`, so a soak run repeats it more often")
 
 
 def pytest_collection_modifyitems(config, items):
+    for i in items:
+        if "rounds" in i.fixturenames:
+            i.add_marker("rounds")
     pattern, name = re.compile(config.getoption("--match")), config.getoption("--match-name")
     group, _, build = name.partition("@")
 

@@ -72,7 +72,6 @@ def finished(events):
     return events and events[-1]["type"] == "session.status_idle" and events[-1]["stop_reason"]["type"] == "end_turn"
 
 
-@pytest.mark.rounds
 def test_killed_at_random_moments(rig, rounds):
     agent = rig.agent()
     seed = random.randrange(1 << 30)

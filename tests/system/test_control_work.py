@@ -204,7 +204,6 @@ def test_a_message_to_a_dormant_session_queues_once(instance):
     rig.close()
 
 
-@pytest.mark.rounds
 def test_stop_while_a_message_arrives(instance, rounds):
     """Whatever comes first: afterwards an item waits for the session, and its call can be answered."""
     rig = Rig(instance, EVERY_TIME)

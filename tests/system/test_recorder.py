@@ -143,7 +143,6 @@ def load(inst, acknowledged, submitted, k, stop_event):
             c.close()
 
 
-@pytest.mark.rounds
 def test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(sallyport, instance, rounds):
     acknowledged, submitted, done = [], set(), threading.Event()
     instance.start("recorder")

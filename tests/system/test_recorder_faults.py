@@ -193,7 +193,6 @@ def test_a_new_session_whose_key_can_not_be_kept_is_refused(sallyport, disk):
     check(sallyport, disk, acknowledged, {"none", "s"})
 
 
-@pytest.mark.rounds
 def test_each_call_in_turn_fails_once(sallyport, disk, rounds):
     """The torture run: the first, second, third … call fails, whichever it is; also short writes."""
     c, acknowledged, submitted, rng = disk.client(), {}, set(), random.Random(3)
@@ -214,7 +213,6 @@ def test_each_call_in_turn_fails_once(sallyport, disk, rounds):
     check(sallyport, disk, acknowledged, submitted)
 
 
-@pytest.mark.rounds
 def test_killed_while_the_disk_fails(sallyport, disk, rounds):
     acknowledged, submitted, rng = {}, set(), random.Random(5)
     for n in range(3 * rounds):

@@ -202,7 +202,6 @@ def test_killed_between_run_and_post(life):
     assert root.read_text().split() == [f"step-{k}" for k in range(STEPS)]
 
 
-@pytest.mark.rounds
 def test_random_moments_and_who_comes_next(life, rounds):
     seed = int(os.environ.get("SALLYPORT_SEED", random.randrange(1 << 32)))
     print(f"SALLYPORT_SEED={seed}")
