@@ -1,5 +1,6 @@
 """How long `sallyport control` takes to be ready and what it holds while idle; likewise the recorder."""
 import json
+import os
 import pathlib
 import statistics
 import sys
@@ -8,7 +9,7 @@ import time
 
 import harness
 
-ROUNDS = 15
+ROUNDS = 3 if "SALLYPORT_BENCH_QUICK" in os.environ else 15
 
 
 def started(role, before=()):

@@ -207,12 +207,13 @@ int main(void)
 {
 	static struct bench b;
 	static double t[3][ROUNDS];
+	int rounds = getenv("SALLYPORT_BENCH_QUICK") != NULL ? ROUNDS / 20 : ROUNDS;
 	bool bwrap = access("/usr/bin/bwrap", X_OK) == 0;
 	if (failed(setup(&b, &b.err))) {
 		printf("{\"name\": \"sandbox.create\", \"skipped\": \"%s\"}\n", b.err.msg);
 		return 0;
 	}
-	for (int i = -WARM_UP; i < ROUNDS && !b.failed; i++) {
+	for (int i = -WARM_UP; i < rounds && !b.failed; i++) {
 		double r[3] = {ours(&b, i + WARM_UP), bwrap ? spawned(run_bwrap, &b, 0) : 0,
 		               spawned(run_floor, &b, NAMESPACES)};
 		for (int k = 0; k < 3 && i >= 0; k++)
@@ -229,11 +230,11 @@ int main(void)
 		fprintf(stderr, "sandbox_create: %s\n", b.err.msg);
 	if (b.failed)
 		return 1;
-	printf("{\"name\": \"sandbox.create\", \"unit\": \"ms\", \"ours\": %.3f, \"peers\": {", median(t[0], ROUNDS));
+	printf("{\"name\": \"sandbox.create\", \"unit\": \"ms\", \"ours\": %.3f, \"peers\": {", median(t[0], rounds));
 	if (bwrap)
-		printf("\"bubblewrap\": %.3f, ", median(t[1], ROUNDS));
+		printf("\"bubblewrap\": %.3f, ", median(t[1], rounds));
 	printf("\"clone floor\": %.3f}, \"note\": \"create to first command's end, static no-op, median of %d, "
 	       "alternating\"}\n",
-	       median(t[2], ROUNDS), ROUNDS);
+	       median(t[2], rounds), rounds);
 	return 0;
 }
