@@ -50,6 +50,9 @@ char *report_make(const struct boxes *b, const struct kernel_landlock *landlock)
 	if (b->cgroup.version > 0)
 		json_array_append_new(layers, json_string("cgroup"));
 	cgroup_lacks(lacks, b);
+	if (!b->stage.overlay)
+		lack(lacks, "/usr is not read through an overlay (there is none, or something is mounted below /usr)",
+		     "a program in a sandbox can connect to a service that has its socket in /usr");
 	if (!b->memfd)
 		lack(lacks, "memfds can't be executed (vm.memfd_noexec is 2)",
 		     "`sandbox run` works, the tools of a session do not (sysctl vm.memfd_noexec=1)");

@@ -98,13 +98,48 @@ static struct stage_entry *entry_add(struct stage *s, const char *name, struct e
 	return entry;
 }
 
+static bool has_mounts_below(const char *path)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096], point[1024];
+	size_t len = strlen(path);
+	bool found = false;
+	while (f != NULL && !found && fgets(line, sizeof(line), f) != NULL)
+		found = sscanf(line, "%*s %*s %*s %*s %1023s", point) == 1 && strncmp(point, path, len) == 0 &&
+		        point[len] == '/';
+	if (f != NULL)
+		fclose(f);
+	return found;
+}
+
+// The directory `full` of the host's on `to`, read through an overlay: a socket in it can't be connected to, as it could be
+// through a bind. `over` is a directory of ours that lies over it.
+static struct result overlay(const char *over, const char *full, const char *to, struct err *e)
+{
+	char data[8300];
+	snprintf(data, sizeof(data), "lowerdir=%s:%s", over, full);
+	return mount("overlay", to, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, data) == 0 ? OK
+	                                                                                    : err_sys(e, "overlay of %s", full);
+}
+
+// A directory of programs of the host's. What is mounted below it is not seen through an overlay, and a kernel may have none:
+// then it is a bind, and *overlaid is cleared.
+static struct result programs_build(const char *path, bool *overlaid, struct err *e)
+{
+	TRY(make_dir(path + 1, e));
+	if (!has_mounts_below(path) && !failed(overlay("over", path, path + 1, e)))
+		return OK;
+	*overlaid = false;
+	return bind(path, path + 1, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, e);
+}
+
 // The host's /usr, and what stands beside it on this distribution: links into it, or (before the merge) directories.
 static struct result host_build(struct stage *s, struct err *e)
 {
 	static const char *const beside[] = {"bin", "sbin", "lib", "lib32", "lib64", "libx32"};
-	const uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-	TRY(make_dir("usr", e));
-	TRY(bind("/usr", "usr", attributes, e));
+	TRY(make_dir("over", e));
+	s->overlay = true;
+	TRY(programs_build("/usr", &s->overlay, e));
 	struct stage_entry *entry = entry_add(s, "usr", e);
 	if (entry == NULL)
 		return FAIL;
@@ -126,8 +161,7 @@ static struct result host_build(struct stage *s, struct err *e)
 			continue;
 		}
 		entry->program = true;
-		TRY(make_dir(beside[i], e));
-		TRY(bind(path, beside[i], attributes, e));
+		TRY(programs_build(path, &s->overlay, e));
 	}
 	TRY(etc_build("etc", e));
 	return entry_add(s, "etc", e) != NULL ? OK : FAIL;
@@ -177,7 +211,7 @@ static struct result entries_read(struct stage *s, const char *root, struct err 
 // A directory as root, read through an overlay that lays our few files of /etc over its own.
 static struct result directory_build(struct stage *s, const char *root, struct err *e)
 {
-	char data[8300], full[4096];
+	char full[4096];
 	s->directory = true;
 	s->from = "/root";
 	if (realpath(root, full) == NULL)
@@ -188,13 +222,8 @@ static struct result directory_build(struct stage *s, const char *root, struct e
 	TRY(make_dir("over/etc", e));
 	TRY(etc_build_over("over/etc", full, e));
 	TRY(make_dir("root", e));
-	snprintf(data, sizeof(data), "lowerdir=%s:%s", "over", full);
-	if (mount("overlay", "root", "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, data) != 0)
-		return err_sys(
-		        e,
-		        "%s: this kernel can't lay an overlay over it, and a plain bind would let programs connect to sockets "
-		        "in it",
-		        full);
+	if (failed(overlay("over", full, "root", e)))
+		return err_prefix(e, "a plain bind would let programs connect to sockets in it");
 	s->overlay = true;
 	return entries_read(s, "root", e);
 }

@@ -114,6 +114,23 @@ def test_a_listener_of_the_hosts_is_not_reached():
     assert (i, o) == ("ECONNREFUSED\n", "ok\n")
 
 
+def test_a_socket_in_a_directory_that_is_seen_is_not_reached(workdir):
+    script = TRY + "\nimport socket\nprint(attempt(lambda: socket.socket(socket.AF_UNIX).connect(%r)))"
+    path = f"/usr/local/share/sallyport-planted-{os.getpid()}" if os.access("/usr/local/share", os.W_OK) else None
+    if path is None or "/usr/" in "".join(line.split()[4] for line in open("/proc/self/mountinfo")):
+        assert any("socket" in lack["costs"] for lack in json.loads(sallyport("doctor", "--json").stdout)["lacks"]) or path is None
+        return
+    with socket.socket(socket.AF_UNIX) as planted:
+        planted.bind(path)
+        try:
+            os.chmod(path, 0o777)
+            planted.listen(8)
+            i, o = both(script % path)
+        finally:
+            os.unlink(path)
+    assert (i, o) == ("ECONNREFUSED\n", "ok\n")
+
+
 # Everything the sandbox shows outside of /usr and what it brings itself.
 WALK = """
 import os, sys
