@@ -168,13 +168,12 @@ static struct result next_record(struct segment *s, struct journal_reader *r, st
 	return OK;
 }
 
-static struct result walk_segment(struct segment *s, uint64_t from,
+// The records of one segment, as far as `until`.
+static struct result walk_segment(struct segment *s, uint64_t until,
                                   struct result (*each)(void *arg, uint64_t index, struct span entry, const struct hash *leaf,
                                                         struct err *e),
                                   void *arg, struct logdir_tail *tail, struct err *e)
 {
-	if (!s->valid)
-		return OK;
 	if (s->header.generation > tail->generation)
 		tail->generation = s->header.generation;
 	struct journal_reader r;
@@ -185,12 +184,12 @@ static struct result walk_segment(struct segment *s, uint64_t from,
 	for (;;) {
 		TRY(next_record(s, &r, &entry, &leaf, &tail->torn, &more, e));
 		uint64_t index = r.index - 1;
-		if (!more)
+		if (!more || index >= until)
 			return OK;
 		if (index < tail->next)
 			continue;
 		if (index > tail->next) {
-			tail->gap = tail->next == from;
+			tail->gap = true;
 			return OK;
 		}
 		TRY(each(arg, index, entry, &leaf, e));
@@ -207,11 +206,16 @@ struct result logdir_journal(const char *dir, uint64_t from,
 	*tail = (struct logdir_tail){.next = from};
 	struct result r = open_segment(dir, 0, &s[0], &tail->present, e);
 	struct result r1 = open_segment(dir, 1, &s[1], &tail->present, e);
-	bool swapped = s[0].valid && s[1].valid && s[0].header.generation > s[1].header.generation;
+	bool both = s[0].valid && s[1].valid, swapped = both && s[0].header.generation > s[1].header.generation;
 	if (failed(r1))
 		r = r1;
-	for (unsigned i = 0; i < JOURNAL_SEGMENTS && !failed(r); i++)
-		r = walk_segment(&s[swapped ? 1 - i : i], from, each, arg, tail, e);
+	for (unsigned i = 0; i < JOURNAL_SEGMENTS && !failed(r); i++) {
+		struct segment *now = &s[swapped ? 1 - i : i], *newer = &s[swapped ? 0 : 1];
+		// What the older segment holds from the newer one's beginning on was refused when its write failed.
+		uint64_t until = both && now != newer ? newer->header.first : UINT64_MAX;
+		if (now->valid)
+			r = walk_segment(now, until, each, arg, tail, e);
+	}
 	close_segment(&s[0]);
 	close_segment(&s[1]);
 	return r;

@@ -79,7 +79,10 @@ static struct result run(const char *dir, struct segments *segments, struct reco
 	TRY(logdir_journal(dir, size, each_in_journal, &w, &tail, e));
 	TRY(begin_log(dir, r, &tail, e));
 	if (tail.gap)
-		return err_set(e, ERR_CORRUPT, "%s: the journal's entries do not follow the checkpoint's %" PRIu64, dir, size);
+		return err_set(e, ERR_CORRUPT,
+		               "%s: the journal goes on, but its entry %" PRIu64
+		               " is not there whole; `sallyport audit verify` tells more",
+		               dir, tail.next);
 	r->torn = tail.torn;
 	if (r->from_journal > 0) {
 		struct checkpoint c;
