@@ -17,6 +17,7 @@ struct tiler {
 	const char *dir;
 	const struct note_signer *signer;
 	struct tree tree;
+	uint64_t published; // the checkpoint's size
 	struct hash edge[TILE_LEVELS][TILE_WIDTH]; // the hashes of each level's last, unfinished tile
 	struct buf bundle;                         // likewise its entries
 	int files[OPEN_MAX_FILES];                 // written, not yet synced
@@ -144,11 +145,17 @@ struct result tiler_add(struct tiler *t, struct span entry, const struct hash *l
 	return t->tree.size % TILE_WIDTH == 0 ? finish_tile(t, 0, e) : OK;
 }
 
+// A tile that a checkpoint covers is never opened for writing again: a kill or a full disk would take signed hashes with it.
+static bool is_published(const struct tiler *t, const struct tile *tile)
+{
+	return tile->index == tile_full(t->published, tile->level) && tile->width == tile_partial(t->published, tile->level);
+}
+
 static struct result write_partials(struct tiler *t, struct err *e)
 {
 	for (int level = 0; level < TILE_LEVELS; level++) {
 		struct tile tile = {level, tile_full(t->tree.size, level), tile_partial(t->tree.size, level)};
-		if (tile.width == 0)
+		if (tile.width == 0 || is_published(t, &tile))
 			continue;
 		TRY(write_tile(t, &tile, hashes_span(t->edge[level], tile.width), e));
 		if (level > 0)
@@ -183,6 +190,7 @@ struct result tiler_publish(struct tiler *t, struct checkpoint *published, struc
 	TRY(checkpoint_sign(&c, t->signer, &note, e));
 	snprintf(path, sizeof(path), "%s/checkpoint", t->dir);
 	TRY(file_write_atomic(path, buf_span(&note), 0600, e));
+	t->published = c.size;
 	remove_partials(t);
 	forget(t);
 	*published = c;
@@ -238,6 +246,7 @@ static struct result load(struct tiler *t, struct err *e)
 	struct err read;
 	if (failed(logdir_checkpoint(t->dir, &t->signer->v, &c, &read)) && read.kind != ERR_NOT_FOUND)
 		return err_set(e, read.kind, "%s", read.msg);
+	t->published = c.size;
 	TRY(load_edges(t, c.size, e));
 	struct hash root = tree_root(&t->tree);
 	if (c.size > 0 && (t->tree.size != c.size || !hash_eq(&root, &c.root)))

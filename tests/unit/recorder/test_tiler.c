@@ -172,12 +172,33 @@ static void test_what_was_never_published_is_written_over(void **state)
 	tiler_free(&t);
 }
 
+// A kill between opening a signed tile and writing it again would lose it: so it is not opened.
+static void test_what_was_published_is_not_written_again(void **state)
+{
+	(void)state;
+	struct tiler *t = load();
+	uint64_t size = tiler_size(t);
+	char name[TILE_PATH_MAX], path[PATH_MAX];
+	struct buf there;
+	tile_path(&(struct tile){1, tile_full(size, 1), tile_partial(size, 1)}, name);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	assert_false(failed(file_write_atomic(path, SPAN_LIT("a mark"), 0600, NULL)));
+	add(t, size + 1);
+	publish(t);
+	tiler_free(&t);
+	buf_init(&there, 64);
+	assert_false(failed(file_read(path, &there, NULL)));
+	assert_string_equal(buf_str(&there), "a mark");
+	buf_fini(&there);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(test_vector_of_70000),
 	        cmocka_unit_test(test_proofs_out_of_the_tiles),
 	        cmocka_unit_test(test_what_was_never_published_is_written_over),
+	        cmocka_unit_test(test_what_was_published_is_not_written_again),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
