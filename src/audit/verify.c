@@ -16,6 +16,7 @@ struct disagreement {
 
 struct pass {
 	const char *dir;
+	const struct checkpoint *kept;
 	struct verify_report *r;
 	struct tree by_tiles, by_entries;
 	struct disagreement *list;
@@ -65,6 +66,19 @@ static void disagree(struct pass *p, uint64_t index)
 	p->list[p->n++] = (struct disagreement){index, 0};
 }
 
+// When as many entries have come as the kept checkpoint says: they must be those.
+static void check_kept(struct pass *p)
+{
+	if (p->kept == NULL || p->by_entries.size != p->kept->size)
+		return;
+	struct hash entries = tree_root(&p->by_entries), tiles = tree_root(&p->by_tiles);
+	if (!hash_eq(&entries, &p->kept->root) && !hash_eq(&tiles, &p->kept->root))
+		findings_add(&p->r->findings, FINDINGS_NO_INDEX, "checkpoint",
+		             "the first %" PRIu64 " entries are not those of the checkpoint that was kept: this is another "
+		             "history, signed with the same key; compare it with a backup, and take the key for stolen",
+		             p->kept->size);
+}
+
 // One bundle against its level-0 tile, and its entries against each other.
 static void check_bundle(struct pass *p, uint64_t index, unsigned width, struct hash hashes[TILE_WIDTH])
 {
@@ -95,6 +109,7 @@ static void check_bundle(struct pass *p, uint64_t index, unsigned width, struct 
 			chain_add(&p->r->chain, index * TILE_WIDTH + i, entries[i], differs, &p->r->findings);
 		tree_push(&p->by_tiles, &hashes[i]);
 		tree_push(&p->by_entries, &leaves[i]);
+		check_kept(p);
 	}
 }
 
@@ -178,6 +193,11 @@ static void check_tree(struct pass *p)
 	if (!tiles_signed && !entries_signed)
 		findings_add(&p->r->findings, FINDINGS_NO_INDEX, "checkpoint",
 		             "the root that was signed is not that of these %" PRIu64 " entries", c->size);
+	if (p->kept != NULL && p->kept->size > c->size)
+		findings_add(&p->r->findings, c->size, "checkpoint",
+		             "the log has %" PRIu64 " entries, the checkpoint that was kept has %" PRIu64
+		             ": it was set back to an older copy; look for the newer one",
+		             c->size, p->kept->size);
 }
 
 static struct result each_uncovered(void *arg, uint64_t index, struct span entry, const struct hash *leaf, struct err *e)
@@ -202,10 +222,10 @@ static void check_open(struct verify_report *r)
 }
 
 // *again: the log moved on while it was read, and has to be read anew.
-static struct result run_once(const char *dir, const struct note_verifier *key, struct verify_report *r, bool last, bool *again,
-                              struct err *e)
+static struct result run_once(const char *dir, const struct note_verifier *key, const struct checkpoint *kept,
+                              struct verify_report *r, bool last, bool *again, struct err *e)
 {
-	struct pass p = {.dir = dir, .r = r, .upper_of = UINT64_MAX};
+	struct pass p = {.dir = dir, .kept = kept, .r = r, .upper_of = UINT64_MAX};
 	struct logdir_tail tail;
 	struct err why;
 	r->has_checkpoint = !failed(logdir_checkpoint(dir, key, &r->checkpoint, &why));
@@ -224,10 +244,12 @@ static struct result run_once(const char *dir, const struct note_verifier *key, 
 	uint64_t size = r->has_checkpoint ? r->checkpoint.size : 0;
 	TRY(logdir_journal(dir, size, each_uncovered, r, &tail, e));
 	*again = tail.gap && !last;
-	if (tail.gap && last)
+	if (tail.gap && last && tail.next == size)
 		findings_add(&r->findings, size, "checkpoint",
 		             "the journal goes on later than this checkpoint ends: it is older than the log, or entries are "
 		             "missing");
+	else if (tail.gap && last)
+		findings_add(&r->findings, tail.next, "journal", "the journal goes on later, but this entry is not there whole");
 	if (!r->has_checkpoint && tail.present)
 		findings_add(&r->findings, FINDINGS_NO_INDEX, "checkpoint", "the checkpoint is missing: every log has one");
 	if (!r->has_checkpoint && !tail.present)
@@ -238,7 +260,8 @@ static struct result run_once(const char *dir, const struct note_verifier *key, 
 	return OK;
 }
 
-struct result verify_run(const char *dir, const struct note_verifier *key, struct verify_report *out, struct err *e)
+struct result verify_run(const char *dir, const struct note_verifier *key, const struct checkpoint *kept,
+                         struct verify_report *out, struct err *e)
 {
 	struct result r = OK;
 	bool again = true;
@@ -248,7 +271,7 @@ struct result verify_run(const char *dir, const struct note_verifier *key, struc
 		again = false;
 		verify_fini(out);
 		chain_init(&out->chain);
-		r = run_once(dir, key, out, i == TRIES, &again, e);
+		r = run_once(dir, key, kept, out, i == TRIES, &again, e);
 	}
 	findings_sort(&out->findings);
 	return r;

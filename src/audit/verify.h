@@ -21,8 +21,10 @@ struct verify_report {
 };
 
 // Fails only when there is nothing to verify or it can't be read; what is wrong with the log stands in the report, which
-// verify_fini frees in every case.
-MUST_USE struct result verify_run(const char *dir, const struct note_verifier *key, struct verify_report *out, struct err *e);
+// verify_fini frees in every case. `kept` is a checkpoint of this log that was kept elsewhere, or NULL: the log must go on from
+// it, which shows what its own signature can't, that it was neither set back nor written anew by who has the key.
+MUST_USE struct result verify_run(const char *dir, const struct note_verifier *key, const struct checkpoint *kept,
+                                  struct verify_report *out, struct err *e);
 void verify_fini(struct verify_report *r);
 
 #endif

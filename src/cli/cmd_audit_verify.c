@@ -31,6 +31,17 @@ static struct result read_key(const char *given, const char *dir, struct note_ve
 	return failed(note_vkey_parse(line, out, e)) ? err_prefix(e, "%s", given) : OK;
 }
 
+// A checkpoint that was kept elsewhere; `given` NULL: there is none.
+static struct result read_kept(const char *given, const struct note_verifier *key, struct checkpoint *out, struct err *e)
+{
+	AUTO_BUF struct buf note;
+	buf_init(&note, NOTE_MAX);
+	if (given == NULL)
+		return OK;
+	TRY(file_read(given, &note, e));
+	return failed(checkpoint_open(buf_span(&note), key, out, e)) ? err_prefix(e, "%s", given) : OK;
+}
+
 static json_t *open_json(const struct chain_open *o)
 {
 	char time[CLOCK_RFC3339_LEN];
@@ -147,18 +158,19 @@ static void print_text(const char *dir, const struct note_verifier *key, bool ow
 
 static int run(const struct cli_args *a, struct err *e)
 {
-	const char *given = cli_value(a, "vkey"), *dir_given = cli_value(a, "dir");
+	const char *given = cli_value(a, "vkey"), *dir_given = cli_value(a, "dir"), *kept_given = cli_value(a, "checkpoint");
 	struct config *c = NULL;
 	struct note_verifier key;
+	struct checkpoint kept;
 	struct verify_report report = {0};
 	if (dir_given == NULL && failed(cli_config(a, &c, e)))
 		return CLI_FAILED;
 	AUTO_FREE char *dir = mem_strdup(dir_given != NULL ? dir_given : c->audit.dir);
 	config_free(c);
-	if (failed(read_key(given, dir, &key, e)))
+	if (failed(read_key(given, dir, &key, e)) || failed(read_kept(kept_given, &key, &kept, e)))
 		return CLI_FAILED;
 	int code = CLI_FAILED;
-	if (!failed(verify_run(dir, &key, &report, e))) {
+	if (!failed(verify_run(dir, &key, kept_given == NULL ? NULL : &kept, &report, e))) {
 		code = report.findings.total == 0 ? 0 : FOUND;
 		if (cli_json(a))
 			print_json(dir, &key, given == NULL, &report);
@@ -172,6 +184,7 @@ static int run(const struct cli_args *a, struct err *e)
 static const struct cli_option options[] = {
         {"dir", "DIR", "the log's directory, or a copy of one; default: audit.dir of the configuration"},
         {"vkey", "KEY", "the log's public key, or a file that holds it; default: log.vkey in the directory"},
+        {"checkpoint", "FILE", "a checkpoint of this log that you kept elsewhere: the log must go on from it"},
         {0},
 };
 
@@ -183,6 +196,9 @@ const struct cli_command cmd_audit_verify = {
                 "checkpoint, and follows each writer's numbers and hashes through the journal's tail. Tells how many\n"
                 "entries no checkpoint covers yet, and which intents have no outcome; one without for more than 15\n"
                 "minutes is a finding. Needs no running Sallyport and no network.\n"
+                "\n"
+                "A log that was set back to an older copy, or written anew by who has its key, verifies like any other.\n"
+                "Keep copies of the file `checkpoint` elsewhere: against one of them it does not.\n"
                 "\n"
                 "Exit 0: verified. 5: something is wrong with the log, and the first bad entry and file are named.\n"
                 "1: it could not be verified.",

@@ -296,6 +296,45 @@ def test_an_older_checkpoint_than_the_journal_goes_on_from_is_seen(sallyport, in
 
 
 @hostile
+def test_a_kept_checkpoint_shows_a_log_set_back_and_another_history(sallyport, instance):
+    """What the log's own signature can't tell: it verifies by itself, and not against what was kept."""
+    log, older = instance.dir / "data/audit", instance.dir / "older"
+
+    def record(*uids):
+        instance.start("recorder")
+        c = RecorderClient(instance.dir / "data/run/recorder.sock")
+        for uid in uids:
+            c.record(uid=uid)
+        instance.roles["recorder"].stop()
+
+    record("one")
+    first = instance.dir / "first"
+    shutil.copy(log / "checkpoint", first)
+    shutil.copytree(log, older)
+    record("two", "three")
+    kept = instance.dir / "kept"
+    shutil.copy(log / "checkpoint", kept)
+    assert verify(sallyport, log, "--checkpoint", first)[0] == 0 == verify(sallyport, log, "--checkpoint", kept)[0]
+    record("four")
+    assert verify(sallyport, log, "--checkpoint", kept)[0] == 0
+
+    shutil.rmtree(log)
+    shutil.copytree(older, log)
+    assert verify(sallyport, log)[0] == 0
+    code, report = verify(sallyport, log, "--checkpoint", kept)
+    assert code == 5 and texts(report) == [(3, "checkpoint", "the log has 3 entries, the checkpoint that was kept has 7: it was set "
+                                            "back to an older copy; look for the newer one")]
+    record("another two", "another three")
+    assert verify(sallyport, log)[0] == 0 == verify(sallyport, log, "--checkpoint", first)[0]
+    code, report = verify(sallyport, log, "--checkpoint", kept)
+    assert code == 5 and len(report["findings"]) == 1 and "another history" in report["findings"][0]["text"]
+
+    flip(kept, 30)
+    code, complaint = verify(sallyport, log, "--checkpoint", kept)
+    assert code == 1 and str(kept) in complaint
+
+
+@hostile
 def test_hostile_directories_end_in_an_answer(sallyport, copy):
     vkey = (copy / "log.vkey").read_text().strip()
     (copy / "tile/entries/000").unlink()
