@@ -240,9 +240,13 @@ static void report(const struct cli_args *a, const struct init *in)
 		AUTO_FREE char *text = json_text(j, NULL);
 		puts(text);
 	} else if (!cli_quiet(a)) {
-		printf("wrote  %s/sallyport.yaml · keys/ (0700) · certs/ca.pem · certs/audit.vkey\n"
-		       "next   sallyport up --config %s/sallyport.yaml\n",
-		       in->dir, in->dir);
+		printf("wrote  %s/sallyport.yaml · keys/ (0700) · certs/ca.pem · certs/audit.vkey\n", in->dir);
+		if (in->model_url == NULL && *in->model_key_file == '\0')
+			printf("next   put the model's key into %s/keys/model (one line, mode 0600), then\n"
+			       "       sallyport up --config %s/sallyport.yaml\n",
+			       in->dir, in->dir);
+		else
+			printf("next   sallyport up --config %s/sallyport.yaml\n", in->dir);
 	}
 }
 

@@ -79,15 +79,14 @@ static void print_table(const char *title, const json_t *rows, const struct colu
 }
 
 // A role's answer to "ps", or {"reachable":false,"error":…}.
-static json_t *ask(const struct config *config, const char *socket, bool *reached)
+static json_t *ask(const struct config *config, const char *socket, bool *reached, struct err *e)
 {
 	AUTO_FREE char *path = config_socket(config, socket);
 	AUTO_JSON json_t *request = json_pack("{s:s}", "do", "ps");
 	json_t *answer = NULL;
-	struct err e;
-	*reached = !failed(admin_call(path, request, ASK_MS, &answer, &e));
+	*reached = !failed(admin_call(path, request, ASK_MS, &answer, e));
 	if (!*reached)
-		return json_pack("{s:b, s:o}", "reachable", 0, "error", json_string_lossy(span_of(e.msg)));
+		return json_pack("{s:b, s:o}", "reachable", 0, "error", json_string_lossy(span_of(e->msg)));
 	json_object_set_new(answer, "reachable", json_true());
 	return answer;
 }
@@ -150,14 +149,17 @@ static int run_ps(const struct cli_args *a, struct err *e)
 	// The recorder's own socket is for entries alone.
 	static const char *const roles[][2] = {{"recorder", "recorder-admin"}, {"control", "control"}, {"worker", "worker"}};
 	struct config *config;
+	struct err why, denied = {.kind = ERR_NONE};
 	bool any = false;
 	if (failed(cli_config(a, &config, e)))
 		return CLI_FAILED;
 	AUTO_JSON json_t *all = json_object();
 	for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
 		bool reached;
-		json_object_set_new(all, roles[i][0], ask(config, roles[i][1], &reached));
+		json_object_set_new(all, roles[i][0], ask(config, roles[i][1], &reached, &why));
 		any = any || reached;
+		if (!reached && why.kind != ERR_UNREACHABLE)
+			denied = why;
 	}
 	AUTO_FREE char *data_dir = mem_strdup(config->data_dir);
 	config_free(config);
@@ -169,6 +171,10 @@ static int run_ps(const struct cli_args *a, struct err *e)
 	}
 	if (any)
 		return 0;
+	if (denied.kind != ERR_NONE) {
+		*e = denied;
+		return CLI_FAILED;
+	}
 	return cli_failed(
 	        err_set(e, ERR_UNREACHABLE, "nothing of Sallyport runs on %s\nstart it with: sallyport up", data_dir));
 }
@@ -177,7 +183,7 @@ const struct cli_command cmd_ps = {
         .name = "ps",
         .summary = "show agents, sessions and sandboxes",
         .description =
-                "Asks the roles on this machine over their sockets in data_dir/run, and says which do not answer. With --json\n"
+                "Asks the roles on this machine over their sockets in data_dir/run, and says which do not answer. With --json "
                 "it prints their answers as one object.",
         .run = run_ps,
 };

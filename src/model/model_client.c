@@ -28,12 +28,23 @@ struct model_call {
 	struct model_failure failure;
 };
 
+static struct result read_key(const struct config_model *m, struct buf *key, struct err *e)
+{
+	if (!failed(file_read_secret(m->key_file, key, e)))
+		return OK;
+	if (e->kind != ERR_NOT_FOUND)
+		return FAIL;
+	return err_set(e, ERR_NOT_FOUND,
+	               "%s: no such file\nput the key of %s into it (one line, mode 0600), or leave key_file out", m->key_file,
+	               m->url);
+}
+
 static struct result read_keys(struct model_client *c, struct err *e)
 {
 	for (size_t i = 0; i < c->control->n_models; i++) {
 		buf_init(&c->keys[i], KEY_MAX);
 		if (c->control->models[i].key_file != NULL)
-			TRY(file_read_secret(c->control->models[i].key_file, &c->keys[i], e));
+			TRY(read_key(&c->control->models[i], &c->keys[i], e));
 	}
 	return OK;
 }

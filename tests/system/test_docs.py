@@ -39,6 +39,27 @@ def test_commands_and_options_exist(sallyport, page):
             assert f"{option} " in shown.stdout, f"{page.name}: sallyport {' '.join(words)} has no {option}"
 
 
+CLAIM = """
+version: 1
+scenes:
+  - when: { user: { contains: "claim 4711" } }
+    steps:
+      - say: [{ tool: get_claim, input: { id: "4711" } }, { tool: bash, input: { command: "echo $((18400 * 9 / 10))" } }]
+      - say: [{ text: "The reserve is EUR 16560." }]
+"""
+
+
+def test_the_example_application_runs(instance):
+    page = (ROOT / "docs/application.md").read_text()
+    instance.start_all(CLAIM, worker=True)
+    example = re.search(r"```js\n(.*?)```", page, re.S)[1]
+    done = instance.node(example)
+    assert done.returncode == 0 and done.stdout == "The reserve is EUR 16560.\n", done.stdout
+    done = instance.node(example.replace("{ type: 'agent_toolset_20260401' }",
+                                         "{ type: 'agent_toolset_20260401', default_config: { permission_policy: { type: 'always_ask' } } }"))
+    assert done.returncode == 0 and done.stdout == "The reserve is EUR 16560.\n", done.stdout
+
+
 def test_the_index_names_every_page():
     index = (ROOT / "docs/README.md").read_text()
     for page in ROOT.glob("docs/*.md"):

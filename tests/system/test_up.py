@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -179,6 +181,27 @@ def test_says_why_a_role_does_not_start(workdir):
     refused = harness.sallyport("up", "--config", workdir / "i/sallyport.yaml")
     assert refused.returncode == 1
     assert "recorder did not start" in refused.stderr and "audit.pem" in refused.stderr
+
+
+def test_says_where_the_models_key_belongs(workdir):
+    told = harness.sallyport("init", workdir / "i", "--listen", "127.0.0.1:0", check=True).stdout
+    assert f"put the model's key into {workdir}/i/keys/model" in told
+    refused = harness.sallyport("up", "--config", workdir / "i/sallyport.yaml")
+    assert refused.returncode == 1 and f"{workdir}/i/keys/model: no such file" in refused.stderr
+    assert "put the key of https://api.anthropic.com into it" in refused.stderr
+
+
+def test_another_user_is_told_why_ps_shows_nothing(up, workdir):
+    shutil.copy(harness.BIN, workdir / "sallyport")  # the build may lie where only its owner comes
+    workdir.chmod(0o755)
+    run, other = workdir / "i/data/run", dict(user=65534, group=65534, extra_groups=[]) if os.geteuid() == 0 else {}
+    run.chmod(0)
+    try:
+        done = subprocess.run([workdir / "sallyport", "ps", "--config", up.config], capture_output=True, text=True,
+                              env=harness.environment(), cwd=workdir, **other)
+    finally:
+        run.chmod(0o700)
+    assert done.returncode == 3 and "not yours" in done.stderr and "nothing of Sallyport" not in done.stderr
 
 
 def test_interrupt_ends_the_turn(workdir):
