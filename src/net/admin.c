@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/admin_address.h"
+#include "net/local_socket.h"
 
 #define CONNECTIONS_MAX 64
 #define PAUSE_MS 100

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "net/admin.h"
-#include "net/admin_address.h"
+#include "net/local_socket.h"
 
 static struct result dial(const char *path, int *out, struct err *e)
 {

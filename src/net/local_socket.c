@@ -1,4 +1,4 @@
-#include "net/admin_address.h"
+#include "net/local_socket.h"
 
 #include <fcntl.h>
 #include <stdio.h>
