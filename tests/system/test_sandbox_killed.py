@@ -1,5 +1,6 @@
 """Whatever is killed while a sandbox is made or runs, nothing of it is left: no process, no mount, no directory, and after the
 next start no control group. Killed are the spawner, its starter, and, from inside, what the sandbox itself is kept by."""
+import json
 import os
 import random
 import signal
@@ -107,6 +108,37 @@ def test_a_stopped_nursery_goes_on():
     # Stopped it really was: what is not the nursery stays so.
     done = inside("sleep 100 & kill -STOP $!; until grep -q 'State:.T' /proc/$!/status; do :; done; echo stopped")
     assert done.stdout == "stopped\n"
+
+
+def test_the_program_itself_goes_on_too():
+    done = inside("kill -STOP $$; echo on; exit 6")
+    assert (done.stdout, done.returncode) == ("on\n", 6)
+    done = inside(NURSERY % "KILL" + "kill -STOP $$; echo on; exit 7")  # it is the init's child now
+    assert (done.stdout, done.returncode) == ("on\n", 7)
+
+
+SCENARIO = """
+version: 1
+scenes:
+  - name: any
+    steps:
+      - say:
+          - tool: bash
+            input: { command: "kill -STOP -1; echo told" }
+      - say:
+          - tool: bash
+            input: { command: "echo again" }
+      - say:
+          - text: "over"
+"""
+
+
+def test_a_session_that_stops_its_own_tools_goes_on(instance):
+    instance.start_all(SCENARIO, worker=True)
+    env = {"ANTHROPIC_BASE_URL": instance.control_url, "ANTHROPIC_API_KEY": instance.api_key}
+    done = sallyport("run", "--config", instance.config, "--json", "stop them", env=env, timeout=120)
+    results = [e for e in map(json.loads, done.stdout.splitlines()) if e["type"] == "user.tool_result"]
+    assert [(r["content"][0]["text"].strip(), r["is_error"]) for r in results] == [("told", False), ("again", False)]
 
 
 def test_a_killed_nursery_is_replaced():

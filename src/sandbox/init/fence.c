@@ -48,7 +48,7 @@ long fence_init_caps(void)
 	if (err >= 0)
 		err = sys2(__NR_prctl, PR_SET_SECUREBITS, LOCKED_BITS);
 	if (err >= 0)
-		err = caps_set(1ul << CAP_SETUID | 1ul << CAP_SETGID | 1ul << CAP_SETPCAP);
+		err = caps_set(1ul << CAP_SETUID | 1ul << CAP_SETGID | 1ul << CAP_SETPCAP | 1ul << CAP_KILL);
 	return err;
 }
 

@@ -99,7 +99,9 @@ static int reap_one(void)
 		return 0;
 	if (info.word[2] == CLD_STOPPED) {
 		if (info.word[4] == nursery_)
-			sys2(__NR_kill, nursery_, SIGCONT); // allowed whatever its uid: the session is ours
+			sys2(__NR_kill, nursery_, SIGCONT);
+		else
+			program_continue(programs_, info.word[4]); // whose nursery was killed
 	} else if (info.word[4] == nursery_)
 		nursery_again();
 	else

@@ -33,7 +33,7 @@ long step_run(const struct plan *p, const struct plan_step *s); // 0 or negative
 
 // Gives up everything the tools must not have, for good. 0, or negative errno with *stage set.
 long fence_enter(const struct plan *p, uint32_t *stage);
-long fence_init_caps(void); // what PID 1 itself keeps: only what a new nursery needs
+long fence_init_caps(void); // what PID 1 itself keeps: what a new nursery needs, and to continue what was stopped
 
 __attribute__((noreturn)) void nursery_main(const struct plan *p, struct programs *programs);
 
@@ -42,6 +42,8 @@ void exec_start(const struct init_exec *x, const char *strings, const int *fds, 
 
 void event_send(uint32_t kind, uint32_t id, int32_t code, int32_t status);
 void event_program(struct program *p); // tells what has not been told, and frees the slot once the end has been
+
+void program_continue(const struct programs *ps, int32_t pid); // if it is one of them
 
 __attribute__((noreturn, used)) void init_main(void);
 

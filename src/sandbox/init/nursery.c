@@ -1,6 +1,7 @@
 // The process below which every program of the sandbox runs. It entered the fences once; a later call can still signal what
 // an earlier one started.
 #include <asm/fcntl.h>
+#include <asm/siginfo.h>
 #include <asm/signal.h>
 #include <linux/prctl.h>
 #include <linux/wait.h>
@@ -37,6 +38,14 @@ void event_program(struct program *p)
 	if (p->ended != 0 || p->pid == 0) {
 		p->pid = 0;
 		p->id = 0;
+	}
+}
+
+void program_continue(const struct programs *ps, int32_t pid)
+{
+	for (int i = 0; i < PROGRAMS_MAX; i++) {
+		if (ps->of[i].id != 0 && ps->of[i].pid == pid && pid > 0)
+			sys2(__NR_kill, pid, SIGCONT);
 	}
 }
 
@@ -131,16 +140,22 @@ static int request_handle(struct programs *ps)
 	return 1;
 }
 
-// The end is noted before it is taken: a nursery killed in between leaves it to the init.
+// The end is noted before it is taken: a nursery killed in between leaves it to the init. A program that was stopped goes on:
+// whoever waits for it could not tell, and has no other way to continue it.
 static int reap_one(struct programs *ps)
 {
 	union {
 		char bytes[128];
 		int32_t word[32];
 	} info = {{0}};
-	long err = sys5(__NR_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT, 0);
+	long err = sys5(__NR_waitid, P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT, 0);
 	if (err < 0 || info.word[4] == 0)
 		return 0;
+	if (info.word[2] == CLD_STOPPED) {
+		sys5(__NR_waitid, P_PID, info.word[4], &info, WSTOPPED | WNOHANG, 0);
+		program_continue(ps, info.word[4]);
+		return 1;
+	}
 	for (int i = 0; i < PROGRAMS_MAX; i++) {
 		struct program *p = &ps->of[i];
 		if (p->id == 0 || p->pid != info.word[4])
