@@ -103,7 +103,8 @@ static struct result read_url(struct reader *r, const struct yaml_node *map, con
 
 static struct result read_models(struct reader *r, const struct yaml_node *list, struct config_control *c, struct err *e)
 {
-	static const char *const keys[] = {"name", "url", "key_file", "sends", "max_tokens", "silence", "retries", NULL};
+	static const char *const keys[] = {"name",       "url",     "key_file", "sends",    "ca_file",
+	                                   "max_tokens", "silence", "retries",  "requests", NULL};
 	if (list == NULL)
 		return OK;
 	TRY(list_of(r, list, "models", e));
@@ -111,15 +112,17 @@ static struct result read_models(struct reader *r, const struct yaml_node *list,
 	for (size_t i = 0; i < list->count; i++) {
 		const struct yaml_node *n = list->items[i];
 		struct config_model *m = &c->models[c->n_models++];
-		*m = (struct config_model){.max_tokens = 16384, .silence_ms = 90000, .retries = 8};
+		*m = (struct config_model){.max_tokens = 16384, .silence_ms = 90000, .retries = 8, .requests = 256};
 		TRY(yaml_check_keys(r->doc, n, "a model", keys, e));
 		TRY(read_text(r, n, "name", &m->name, e));
 		TRY(read_url(r, n, "url", &m->url, e));
 		TRY(read_path(r, n, "key_file", &m->key_file, e));
 		TRY(read_text(r, n, "sends", &m->sends, e));
+		TRY(read_path(r, n, "ca_file", &m->ca_file, e));
 		TRY(read_u32(r, n, "max_tokens", 1, 1000000, &m->max_tokens, e));
 		TRY(read_duration_ms(r, n, "silence", &m->silence_ms, e));
 		TRY(read_u32(r, n, "retries", 0, 100, &m->retries, e));
+		TRY(read_u32(r, n, "requests", 1, 10000, &m->requests, e));
 		TRY(required(r, n, "name", m->name, e));
 		TRY(required(r, n, "url", m->url, e));
 	}
@@ -310,6 +313,7 @@ void config_free(struct config *c)
 		free(m->url);
 		free(m->key_file);
 		free(m->sends);
+		free(m->ca_file);
 	}
 	for (size_t i = 0; i < c->control.n_environments; i++) {
 		struct config_environment *env = &c->control.environments[i];

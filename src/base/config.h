@@ -17,9 +17,11 @@ struct config_model {
 	char *url;           // base URL of a Messages API; "/v1/messages" is appended
 	char *key_file;      // NULL: none is sent
 	char *sends;         // the id to send instead of the agent's, NULL: the agent's own
+	char *ca_file;       // PEM: who vouches for the endpoint, instead of the system's authorities; NULL: those
 	uint32_t max_tokens; // of one answer; default 16384
 	uint64_t silence_ms; // an answer that brings nothing for so long has failed; default 90 s
 	uint32_t retries;    // of a failed request before the turn is given up; default 8
+	uint32_t requests;   // under way at once, more of them wait; default 256
 };
 
 // An environment that control makes sure exists at start.

@@ -16,56 +16,6 @@
 
 static void begin(struct agent_loop_turn *t);
 
-static struct agent_loop_turn *turn_find(struct agent_loop *l, const char *session)
-{
-	struct agent_loop_turn *t = l->turns;
-	while (t != NULL && strcmp(t->session, session) != 0)
-		t = t->next;
-	return t;
-}
-
-static struct agent_loop_turn *turn_new(struct agent_loop *l, const char *session)
-{
-	struct agent_loop_turn *t = NEW(struct agent_loop_turn);
-	t->owner = l;
-	snprintf(t->session, sizeof(t->session), "%s", session);
-	t->next = l->turns;
-	if (l->turns != NULL)
-		l->turns->prev = t;
-	l->turns = t;
-	l->n_turns++;
-	return t;
-}
-
-// Forgets the request that is under way or about to be, whatever it has brought.
-static void drop_request(struct agent_loop_turn *t)
-{
-	if (t->step == AGENT_LOOP_ASK && t->call != NULL)
-		agent_loop_audit_outcome(t, "dropped: the turn ended while the model answered");
-	audit_cancel(&t->intent);
-	model_call_cancel(&t->call);
-	loop_timer_cancel(&t->timer);
-	buf_fini(&t->body);
-	json_decref(t->agent);
-	t->agent = NULL;
-	free(t->ids);
-	t->ids = NULL;
-}
-
-static void turn_free(struct agent_loop_turn *t)
-{
-	struct agent_loop *l = t->owner;
-	drop_request(t);
-	if (t->prev != NULL)
-		t->prev->next = t->next;
-	else
-		l->turns = t->next;
-	if (t->next != NULL)
-		t->next->prev = t->prev;
-	l->n_turns--;
-	free(t);
-}
-
 static void on_wait_over(void *arg)
 {
 	struct agent_loop_turn *t = arg;
@@ -83,16 +33,16 @@ static void wait(struct agent_loop_turn *t, uint64_t ms)
 static bool overtaken(struct agent_loop_turn *t)
 {
 	if (t->owner->draining) {
-		turn_free(t);
+		agent_loop_turn_free(t);
 		return true;
 	}
 	if (t->again) {
-		drop_request(t);
+		agent_loop_turn_drop_request(t);
 		begin(t);
 		return true;
 	}
 	if (t->stale) {
-		turn_free(t);
+		agent_loop_turn_free(t);
 		return true;
 	}
 	return false;
@@ -105,7 +55,7 @@ static void on_log_trouble(struct agent_loop_turn *t, const char *what, const st
 	struct model_failure f;
 	model_failure_transport(&f, e->msg);
 	uint64_t ms = model_failure_backoff_ms(&f, ++t->log_failures, random_u64());
-	drop_request(t);
+	agent_loop_turn_drop_request(t);
 	wait(t, ms);
 }
 
@@ -119,11 +69,11 @@ static void on_ended(void *arg, const struct err *e)
 		return;
 	}
 	if (e == NULL && t->retry_ms > 0) {
-		drop_request(t);
+		agent_loop_turn_drop_request(t);
 		wait(t, t->retry_ms);
 		return;
 	}
-	turn_free(t);
+	agent_loop_turn_free(t);
 }
 
 static void end(struct agent_loop_turn *t, struct turn_end *te)
@@ -144,7 +94,7 @@ static void end_failed(struct agent_loop_turn *t, const struct model_failure *f)
 	struct turn_end te = {
 	        .events = json_pack("[o]", agent_loop_error(f->type, f->message, retry ? "retrying" : "exhausted")),
 	        .is_error = true,
-	        .next = retry ? TURN_RESCHEDULE : TURN_SETTLE,
+	        .next = retry ? TURN_RESCHEDULE : TURN_GIVE_UP,
 	        .stop_reason = retry ? NULL : "retries_exhausted",
 	};
 	end(t, &te);
@@ -154,6 +104,7 @@ static void on_answer(void *arg, struct model_answer *answer, const struct model
 {
 	struct agent_loop_turn *t = arg;
 	t->call = NULL;
+	model_place_leave(&t->place);
 	agent_loop_audit_outcome(t, failure == NULL ? NULL : failure->message);
 	if (failure != NULL) {
 		end_failed(t, failure);
@@ -182,6 +133,7 @@ static void ask(struct agent_loop_turn *t)
 	struct model_call_opts o = {
 	        .model = t->model,
 	        .body = buf_span(&t->body),
+	        .fast = model_turn_is_fast(json_object_get(t->agent, "model")),
 	        .while_it_comes = {.on_block = agent_loop_on_block, .on_text = agent_loop_on_text, .arg = t},
 	        .done = on_answer,
 	        .arg = t,
@@ -206,12 +158,20 @@ static void on_intent(void *arg, const struct err *e)
 	end_failed(t, &f);
 }
 
+static struct result find_model(struct agent_loop_turn *t, const struct session_view *v, struct err *e)
+{
+	json_decref(t->agent);
+	t->agent = NULL;
+	TRY(json_parse_object(v->agent_json, "the session's agent", &t->agent, e));
+	t->model = model_client_find(t->owner->o.models, json_span(json_object_get(json_object_get(t->agent, "model"), "id")));
+	return OK;
+}
+
 // The turn's request out of what the log says. Fails with why the model can't be asked.
 static struct result prepare(struct agent_loop_turn *t, const struct session_view *v, struct err *e)
 {
-	TRY(json_parse_object(v->agent_json, "the session's agent", &t->agent, e));
+	TRY(find_model(t, v, e));
 	struct span id = json_span(json_object_get(json_object_get(t->agent, "model"), "id"));
-	t->model = model_client_find(t->owner->o.models, id);
 	if (t->model == NULL)
 		return err_set(e, ERR_NOT_FOUND, "no endpoint is configured for the model \"%.*s\": add one to control.models",
 		               SPAN_FMT(span_head(id, 100)));
@@ -240,7 +200,7 @@ static void on_read(void *arg, const struct session_view *v, const struct err *e
 		return;
 	}
 	if (e != NULL || !span_is(v->open_span, t->span)) {
-		turn_free(t); // interrupted or deleted between the two
+		agent_loop_turn_free(t); // interrupted or deleted between the two
 		return;
 	}
 	struct err why;
@@ -263,10 +223,11 @@ static void on_begun(void *arg, const char *span_id, int64_t up_to_seq, const st
 	bool again = t->again;
 	t->again = false;
 	if (t->owner->draining || (e != NULL && e->kind == ERR_CONFLICT)) {
+		agent_loop_turn_drop_request(t);
 		if (again && !t->owner->draining)
 			begin(t);
 		else
-			turn_free(t);
+			agent_loop_turn_free(t);
 		return;
 	}
 	if (e != NULL) {
@@ -280,32 +241,67 @@ static void on_begun(void *arg, const char *span_id, int64_t up_to_seq, const st
 	event_log_read(t->owner->o.log, t->session, 0, on_read, t);
 }
 
-static void begin(struct agent_loop_turn *t)
+static void on_place(void *arg)
 {
+	struct agent_loop_turn *t = arg;
 	t->step = AGENT_LOOP_BEGIN;
-	t->stale = t->again = false;
 	event_log_turn_begin(t->owner->o.log, t->session, on_begun, t);
 }
 
-// The log calls back from the steps BEGIN, READ and END, come what may; the others can be dropped at once.
+static void stand_in_line(struct agent_loop_turn *t)
+{
+	if (t->model == NULL) { // there is no line: it is begun to be given up
+		on_place(t);
+		return;
+	}
+	t->step = AGENT_LOOP_LINE;
+	t->place = model_place_take(model_client_line(t->owner->o.models, t->model), on_place, t);
+}
+
+static void on_looked(void *arg, const struct session_view *v, const struct err *e)
+{
+	struct agent_loop_turn *t = arg;
+	struct err why;
+	if (overtaken(t))
+		return;
+	if (e != NULL && e->kind == ERR_NOT_FOUND) {
+		agent_loop_turn_free(t);
+	} else if (e != NULL) {
+		on_log_trouble(t, "look", e);
+	} else {
+		if (failed(find_model(t, v, &why)))
+			t->model = NULL; // said when it is given up
+		stand_in_line(t);
+	}
+}
+
+static void begin(struct agent_loop_turn *t)
+{
+	t->stale = t->again = false;
+	t->step = AGENT_LOOP_LOOK;
+	event_log_read(t->owner->o.log, t->session, INT64_MAX, on_looked, t);
+}
+
+// The log calls back from the steps LOOK, BEGIN, READ and END, come what may; the others can be dropped at once.
 static bool log_calls_back(const struct agent_loop_turn *t)
 {
-	return t->step == AGENT_LOOP_BEGIN || t->step == AGENT_LOOP_READ || t->step == AGENT_LOOP_END;
+	return t->step == AGENT_LOOP_LOOK || t->step == AGENT_LOOP_BEGIN || t->step == AGENT_LOOP_READ ||
+	       t->step == AGENT_LOOP_END;
 }
 
 static void on_change(void *arg, const char *session, enum event_log_change what)
 {
 	struct agent_loop *l = arg;
-	struct agent_loop_turn *t = turn_find(l, session);
+	struct agent_loop_turn *t = agent_loop_turn_find(l, session);
 	if (l->draining)
 		return;
 	if (what == EVENT_LOG_TURN_DUE) {
 		if (t == NULL) {
-			begin(turn_new(l, session));
+			begin(agent_loop_turn_new(l, session));
 		} else if (log_calls_back(t)) {
 			t->again = true;
 		} else {
-			drop_request(t);
+			agent_loop_turn_drop_request(t);
 			begin(t);
 		}
 	} else if (t != NULL && log_calls_back(t)) {
@@ -313,7 +309,7 @@ static void on_change(void *arg, const char *session, enum event_log_change what
 		t->stale = t->step != AGENT_LOOP_BEGIN;
 		t->again = false;
 	} else if (t != NULL) {
-		turn_free(t);
+		agent_loop_turn_free(t);
 	}
 }
 
@@ -326,24 +322,22 @@ struct agent_loop *agent_loop_start(const struct agent_loop_opts *o)
 	return l;
 }
 
+static bool can_go_at_once(const struct agent_loop_turn *t)
+{
+	return !log_calls_back(t);
+}
+
 void agent_loop_drain(struct agent_loop *l)
 {
 	l->draining = true;
-	for (struct agent_loop_turn *t = l->turns, *next; t != NULL; t = next) {
-		next = t->next;
-		if (!log_calls_back(t))
-			turn_free(t);
-	}
+	agent_loop_turn_free_all(l, can_go_at_once);
 }
 
 void agent_loop_stop(struct agent_loop **l)
 {
 	if (*l == NULL)
 		return;
-	for (struct agent_loop_turn *t = (*l)->turns, *next; t != NULL; t = next) {
-		next = t->next;
-		turn_free(t);
-	}
+	agent_loop_turn_free_all(*l, NULL);
 	free(*l);
 	*l = NULL;
 }

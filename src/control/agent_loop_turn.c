@@ -3,8 +3,70 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+
+static struct agent_loop_turn **bucket(const struct agent_loop *l, const char *session)
+{
+	return (struct agent_loop_turn **)&l->buckets[hash_text(session) % AGENT_LOOP_BUCKETS];
+}
+
+struct agent_loop_turn *agent_loop_turn_find(const struct agent_loop *l, const char *session)
+{
+	struct agent_loop_turn *t = *bucket(l, session);
+	while (t != NULL && strcmp(t->session, session) != 0)
+		t = t->next;
+	return t;
+}
+
+struct agent_loop_turn *agent_loop_turn_new(struct agent_loop *l, const char *session)
+{
+	struct agent_loop_turn *t = NEW(struct agent_loop_turn), **b = bucket(l, session);
+	t->owner = l;
+	snprintf(t->session, sizeof(t->session), "%s", session);
+	t->next = *b;
+	*b = t;
+	l->n_turns++;
+	return t;
+}
+
+void agent_loop_turn_drop_request(struct agent_loop_turn *t)
+{
+	if (t->step == AGENT_LOOP_ASK && t->call != NULL)
+		agent_loop_audit_outcome(t, "dropped: the turn ended while the model answered");
+	audit_cancel(&t->intent);
+	model_call_cancel(&t->call);
+	model_place_leave(&t->place);
+	loop_timer_cancel(&t->timer);
+	buf_fini(&t->body);
+	json_decref(t->agent);
+	t->agent = NULL;
+	free(t->ids);
+	t->ids = NULL;
+}
+
+void agent_loop_turn_free(struct agent_loop_turn *t)
+{
+	struct agent_loop_turn **p = bucket(t->owner, t->session);
+	agent_loop_turn_drop_request(t);
+	while (*p != t)
+		p = &(*p)->next;
+	*p = t->next;
+	t->owner->n_turns--;
+	free(t);
+}
+
+void agent_loop_turn_free_all(struct agent_loop *l, bool (*fits)(const struct agent_loop_turn *t))
+{
+	for (size_t i = 0; i < AGENT_LOOP_BUCKETS; i++) {
+		for (struct agent_loop_turn *t = l->buckets[i], *next; t != NULL; t = next) {
+			next = t->next;
+			if (fits == NULL || fits(t))
+				agent_loop_turn_free(t);
+		}
+	}
+}
 
 static struct span model_of(const struct agent_loop_turn *t)
 {

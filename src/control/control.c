@@ -153,7 +153,7 @@ static struct result lock_down(const struct control *c, struct err *e)
 	const struct config_control *cfg = &c->cfg->control;
 	AUTO_FREE char *store = mem_printf("%s/control", c->cfg->data_dir), *sockets = mem_printf("%s/run", c->cfg->data_dir);
 	const char *const writable[] = {store, sockets, NULL};
-	const char **readable = mem_zero((cfg->n_environments + 2) * sizeof(*readable));
+	const char **readable = mem_zero((cfg->n_environments + cfg->n_models + 2) * sizeof(*readable));
 	size_t n = 0;
 	readable[n++] = cfg->api_key_file;
 	for (size_t i = 0; i < cfg->n_environments; i++) {
@@ -163,6 +163,10 @@ static struct result lock_down(const struct control *c, struct err *e)
 	struct result r = OK;
 	for (size_t i = 0; i < n && !failed(r); i++)
 		r = check_secret(readable[i], e);
+	for (size_t i = 0; i < cfg->n_models; i++) {
+		if (cfg->models[i].ca_file != NULL)
+			readable[n++] = cfg->models[i].ca_file;
+	}
 	if (!failed(r))
 		r = lockdown_apply(&(struct lockdown_opts){.writable = writable, .readable = readable, .network = true}, NULL,
 		                   e);

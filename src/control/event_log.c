@@ -208,7 +208,9 @@ static struct result end(struct op *op, struct store_tx *tx, struct err *e)
 	if (t->next == TURN_RESCHEDULE) {
 		TRY(session_tx_status(&s, SESSION_RESCHEDULING, e));
 	} else {
-		s.want = t->stop_reason[0] == '\0' ? SESSION_TX_SETTLE : SESSION_TX_STOP;
+		s.want = t->next == TURN_GIVE_UP     ? SESSION_TX_GIVE_UP
+		         : t->stop_reason[0] == '\0' ? SESSION_TX_SETTLE
+		                                     : SESSION_TX_STOP;
 		s.stop_reason = t->stop_reason;
 		s.stop_details = t->details;
 	}

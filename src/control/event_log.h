@@ -53,7 +53,7 @@ struct session_view {
 	size_t n_events;
 	int64_t last_seq; // of the last event, waiting ones included
 };
-// ERR_NOT_FOUND when there is no such session.
+// ERR_NOT_FOUND when there is no such session. With INT64_MAX as `after_seq` no events are read.
 void event_log_read(struct event_log *log, const char *session, int64_t after_seq,
                     void (*done)(void *arg, const struct session_view *v, const struct err *e), void *arg);
 
@@ -64,8 +64,10 @@ void event_log_turn_begin(struct event_log *log, const char *session,
                           void (*done)(void *arg, const char *span_id, int64_t up_to_seq, const struct err *e), void *arg);
 
 enum turn_next {
-	TURN_SETTLE, // open calls: idle, requires_action. Else no `stop_reason`, or input waiting: on to the next turn. Else
-	             // idle.
+	TURN_SETTLE,  // open calls: idle, requires_action. Else no `stop_reason`, or input waiting: on to the next turn. Else
+	              // idle.
+	TURN_GIVE_UP, // as TURN_SETTLE, but idle also when input waits: it is in the log for the next turn, which a new
+	              // message begins
 	TURN_RESCHEDULE, // RESCHEDULING: the loop begins the turn again by itself, after its backoff
 };
 

@@ -121,7 +121,7 @@ void event_log_read(struct event_log *log, const char *session, int64_t after_se
 {
 	struct reading *rd = NEW(struct reading);
 	strncpy(rd->session, session, ID_MAX - 1);
-	rd->after_seq = after_seq;
+	rd->after_seq = after_seq < SCHEMA_SEQ_MAX ? after_seq : SCHEMA_SEQ_MAX - 1; // no event has the last number
 	rd->done = done;
 	rd->arg = arg;
 	buf_init(&rd->mem, VIEW_MAX);

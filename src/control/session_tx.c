@@ -236,7 +236,9 @@ static struct result settle(struct session_tx *s, struct err *e)
 		return session_tx_idle(s, json_pack("{s:s, s:o}", "type", "requires_action", "event_ids", ids), NULL, e);
 	}
 	json_decref(ids);
-	if (s->want == SESSION_TX_STOP && s->waiting == 0)
+	if (s->want == SESSION_TX_GIVE_UP)
+		TRY(session_tx_take_waiting(s, e));
+	if (s->want == SESSION_TX_GIVE_UP || (s->want == SESSION_TX_STOP && s->waiting == 0))
 		return session_tx_idle(s, json_pack("{s:s}", "type", s->stop_reason), s->stop_details, e);
 	s->op->fx.turn_due = s->open_span[0] == '\0';
 	return session_tx_status(s, SESSION_RUNNING, e);

@@ -13,9 +13,10 @@
 
 // What a session may do when the transaction ends, decided in session_tx_save.
 enum session_tx_want {
-	SESSION_TX_KEEP,   // nothing that concerns the status happened
-	SESSION_TX_SETTLE, // calls were opened or closed, or a turn ended with a wish to go on
-	SESSION_TX_STOP,   // the turn ends with `stop_reason` unless calls are open or input waits
+	SESSION_TX_KEEP,    // nothing that concerns the status happened
+	SESSION_TX_SETTLE,  // calls were opened or closed, or a turn ended with a wish to go on
+	SESSION_TX_STOP,    // the turn ends with `stop_reason` unless calls are open or input waits
+	SESSION_TX_GIVE_UP, // the turn ends with `stop_reason`, and what waits becomes history
 };
 
 struct session_tx {

@@ -1,5 +1,6 @@
 #include "control/stream.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "control/stream_expose.h"
 #include "net/sse.h"
@@ -16,10 +17,7 @@ struct stream_hub {
 
 static struct stream **bucket(const struct stream_hub *hub, const char *session)
 {
-	size_t h = 14695981039346656037u;
-	for (; *session != '\0'; session++)
-		h = (h ^ (unsigned char)*session) * 1099511628211u;
-	return (struct stream **)&hub->buckets[h % BUCKETS];
+	return (struct stream **)&hub->buckets[hash_text(session) % BUCKETS];
 }
 
 static void keep_alive(void *arg)

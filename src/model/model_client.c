@@ -7,6 +7,7 @@
 #include "net/http_client.h"
 
 #define KEY_MAX 4096
+#define CA_MAX (4 * 1024 * 1024)
 #define ERROR_BODY_MAX (64 * 1024)
 #define END_WAIT_MS 1000
 
@@ -14,7 +15,8 @@ struct model_client {
 	struct loop *loop;
 	const struct config_control *control;
 	struct http_client *http;
-	struct buf *keys; // one a model, empty without a key
+	struct buf *keys;          // one a model, empty without a key
+	struct model_line **lines; // one a model
 };
 
 struct model_call {
@@ -39,12 +41,26 @@ static struct result read_key(const struct config_model *m, struct buf *key, str
 	               m->url);
 }
 
+// Who vouches for an endpoint is read anew at each connection: that it can be is found out now.
+static struct result check_authorities(const struct config_model *m, struct err *e)
+{
+	AUTO_BUF struct buf pem;
+	buf_init(&pem, CA_MAX);
+	if (m->ca_file == NULL)
+		return OK;
+	TRY(file_read(m->ca_file, &pem, e));
+	if (memmem(buf_span(&pem).data, buf_len(&pem), "-----BEGIN CERTIFICATE", 22) == NULL)
+		return err_set(e, ERR_INVALID, "%s: holds no certificate in PEM", m->ca_file);
+	return OK;
+}
+
 static struct result read_keys(struct model_client *c, struct err *e)
 {
 	for (size_t i = 0; i < c->control->n_models; i++) {
 		buf_init(&c->keys[i], KEY_MAX);
 		if (c->control->models[i].key_file != NULL)
 			TRY(read_key(&c->control->models[i], &c->keys[i], e));
+		TRY(check_authorities(&c->control->models[i], e));
 	}
 	return OK;
 }
@@ -54,6 +70,9 @@ struct result model_client_new(struct loop *l, const struct config_control *cont
 	struct model_client *c = NEW(struct model_client);
 	*c = (struct model_client){.loop = l, .control = control};
 	c->keys = mem_zero((control->n_models + 1) * sizeof(*c->keys));
+	c->lines = mem_zero((control->n_models + 1) * sizeof(*c->lines));
+	for (size_t i = 0; i < control->n_models; i++)
+		c->lines[i] = model_place_line_new(l, control->models[i].requests);
 	struct http_client_opts opts = {.user_agent = "sallyport/" SALLYPORT_VERSION};
 	if (failed(read_keys(c, e)) || failed(http_client_new(l, &opts, &c->http, e))) {
 		model_client_free(c);
@@ -73,8 +92,10 @@ void model_client_free(struct model_client *c)
 		if (c->keys[i].mem != NULL)
 			mem_wipe(c->keys[i].mem, c->keys[i].cap);
 		buf_fini(&c->keys[i]);
+		model_place_line_free(c->lines[i]);
 	}
 	free(c->keys);
+	free(c->lines);
 	free(c);
 }
 
@@ -88,6 +109,11 @@ const struct config_model *model_client_find(const struct model_client *c, struc
 			return &c->control->models[i];
 	}
 	return NULL;
+}
+
+struct model_line *model_client_line(const struct model_client *c, const struct config_model *m)
+{
+	return c->lines[m - c->control->models];
 }
 
 static void call_free(struct model_call *call)
@@ -174,11 +200,21 @@ static void start_http(struct model_client *c, struct model_call *call)
 		base.len--;
 	AUTO_FREE char *url = mem_printf("%.*s/v1/messages", SPAN_FMT(base));
 	char *key_field = key.len > 0 ? mem_printf("x-api-key: %.*s", SPAN_FMT(key)) : NULL;
-	const char *const fields[] = {"content-type: application/json", "accept: text/event-stream",
-	                              "anthropic-version: 2023-06-01", key_field, NULL};
+	const char *fields[] = {"content-type: application/json",
+	                        "accept: text/event-stream",
+	                        "anthropic-version: 2023-06-01",
+	                        NULL,
+	                        NULL,
+	                        NULL};
+	const char **end = &fields[3];
+	if (key_field != NULL)
+		*end++ = key_field;
+	if (call->o.fast)
+		*end++ = "anthropic-beta: fast-mode-2026-02-01";
 	struct http_call_opts opts = {
 	        .method = "POST",
 	        .url = url,
+	        .ca_file = m->ca_file,
 	        .fields = fields,
 	        .body = call->o.body,
 	        .silence_timeout_ms = m->silence_ms,

@@ -4,12 +4,14 @@
 
 #include "base/config.h"
 #include "model/model_answer.h"
+#include "model/model_place.h"
 #include "net/loop.h"
 
 struct model_client;
 struct model_call;
 
-// Reads the models' key files. `control` is borrowed and must outlive the client.
+// Reads the models' key files, and sees that those of their authorities can be read. `control` is borrowed and must outlive the
+// client.
 MUST_USE struct result model_client_new(struct loop *l, const struct config_control *control, struct model_client **out,
                                         struct err *e);
 void model_client_free(struct model_client *c); // every call must have ended or been cancelled
@@ -17,9 +19,13 @@ void model_client_free(struct model_client *c); // every call must have ended or
 // The first configured model whose name is `model`, or a prefix of it before a '*'; NULL when there is none.
 const struct config_model *model_client_find(const struct model_client *c, struct span model);
 
+// The line for that model's requests: a call needs a place in it.
+struct model_line *model_client_line(const struct model_client *c, const struct config_model *m);
+
 struct model_call_opts {
 	const struct config_model *model; // from model_client_find
 	struct span body;                 // from model_turn_request; copied
+	bool fast;                        // the body asks for fast mode, which needs a header too
 	struct model_decoder_calls while_it_comes;
 	// Once, unless cancelled: an answer (to be taken over or freed with model_answer_fini), else a failure.
 	void (*done)(void *arg, struct model_answer *answer, const struct model_failure *failure);

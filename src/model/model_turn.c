@@ -159,12 +159,31 @@ static struct result add_events(struct builder *b, const struct model_turn_opts 
 	return OK;
 }
 
+bool model_turn_is_fast(const json_t *model)
+{
+	return span_is(json_span(json_object_get(model, "speed")), "fast");
+}
+
+// What the agent's model configuration asks of each answer; what it does not set is the endpoint's own choice.
+static void add_settings(json_t *request, const json_t *model)
+{
+	json_t *effort = json_object_get(json_object_get(model, "effort"), "type"),
+	       *geo = json_object_get(model, "inference_geo");
+	if (effort != NULL)
+		json_object_set_new(request, "output_config", json_pack("{s:O}", "effort", effort));
+	if (geo != NULL)
+		json_object_set(request, "inference_geo", geo);
+	if (model_turn_is_fast(model))
+		json_object_set_new(request, "speed", json_string("fast"));
+}
+
 static json_t *request_json(const struct model_turn_opts *o, const json_t *agent, json_t *messages)
 {
 	json_t *AUTO_JSON tools = model_tools_offer(json_object_get(agent, "tools"));
 	json_t *system = json_object_get(agent, "system");
 	json_t *request =
 	        json_pack("{s:s%, s:I}", "model", o->model.data, o->model.len, "max_tokens", (json_int_t)o->max_tokens);
+	add_settings(request, json_object_get(agent, "model"));
 	if (!is_blank(json_span(system)))
 		json_object_set(request, "system", system);
 	if (json_array_size(tools) > 0)

@@ -11,7 +11,7 @@ struct model_turn_event {
 };
 
 struct model_turn_opts {
-	struct span agent;                     // the session's agent as the API shows it: system, tools
+	struct span agent;                     // the session's agent as the API shows it: system, tools, model's settings
 	const struct model_turn_event *events; // processed ones in their order, up to the turn's up_to_seq
 	size_t n_events;
 	struct span model;   // the id to send
@@ -24,5 +24,8 @@ struct model_turn_opts {
 //
 // A tool use's id is that of its event. Results stand first in the message that follows it, as the Messages API wants.
 MUST_USE struct result model_turn_request(const struct model_turn_opts *o, struct buf *out, struct err *e);
+
+// Whether that model configuration (of an agent) asks for fast mode.
+bool model_turn_is_fast(const json_t *model);
 
 #endif

@@ -13,7 +13,7 @@
 struct http_client {
 	struct loop *loop;
 	CURLM *multi;
-	char *user_agent, *ca_file, *proxy;
+	char *user_agent, *proxy;
 	struct loop_timer *timer;
 	struct http_call *calls;
 	// libcurl can't be entered from its own callbacks, which are where ours run: while `depth` is not 0, starts and ends of
@@ -73,7 +73,6 @@ static void client_destroy(struct http_client *c)
 	curl_multi_cleanup(c->multi);
 	loop_timer_cancel(&c->timer);
 	free(c->user_agent);
-	free(c->ca_file);
 	free(c->proxy);
 	free(c);
 	curl_global_cleanup();
@@ -199,7 +198,6 @@ struct result http_client_new(struct loop *l, const struct http_client_opts *opt
 	struct http_client *c = NEW(struct http_client);
 	c->loop = l;
 	c->user_agent = opts->user_agent == NULL ? NULL : mem_strdup(opts->user_agent);
-	c->ca_file = opts->ca_file == NULL ? NULL : mem_strdup(opts->ca_file);
 	c->proxy = opts->proxy == NULL ? NULL : mem_strdup(opts->proxy);
 	c->multi = curl_multi_init();
 	BUG_ON(c->multi == NULL);
@@ -336,8 +334,10 @@ static void set_transport(struct http_call *h, const struct http_call_opts *o)
 	                 (long)(o->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : o->connect_timeout_ms));
 	if (c->user_agent != NULL)
 		curl_easy_setopt(easy, CURLOPT_USERAGENT, c->user_agent);
-	if (c->ca_file != NULL)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+	if (o->ca_file != NULL) {
+		curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
 	if (c->proxy != NULL)
 		curl_easy_setopt(easy, CURLOPT_PROXY, c->proxy);
 }

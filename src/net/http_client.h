@@ -13,8 +13,7 @@ struct http_call;
 
 struct http_client_opts {
 	const char *user_agent;
-	const char *ca_file; // NULL: the system's
-	const char *proxy;   // NULL: from the environment (HTTPS_PROXY, NO_PROXY); "": none
+	const char *proxy; // NULL: from the environment (HTTPS_PROXY, NO_PROXY); "": none
 };
 
 // SIGPIPE is ignored in this process from then on (children: reset it).
@@ -26,6 +25,7 @@ struct http_call_opts {
 	const char *method;          // "GET", "POST", "DELETE"
 	const char *url;             // http or https; redirects are never followed
 	const char *const *fields;   // "Name: value" lines, NULL-terminated; copied. May be NULL.
+	const char *ca_file;         // PEM file of the authorities to trust, read at each connection; NULL: the system's
 	struct span body;            // copied; a POST without one sends Content-Length: 0
 	uint64_t timeout_ms;         // for the whole exchange; 0: none (streams)
 	uint64_t connect_timeout_ms; // 0: 10 s

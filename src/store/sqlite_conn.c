@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 #define BUSY_TIMEOUT_MS 5000
@@ -152,14 +153,6 @@ struct result sqlite_conn_migrate(struct sqlite_conn *c, const char *const *migr
 	return OK;
 }
 
-static size_t hash(const char *sql)
-{
-	size_t h = 14695981039346656037u;
-	for (; *sql != '\0'; sql++)
-		h = (h ^ (unsigned char)*sql) * 1099511628211u;
-	return h;
-}
-
 static struct sqlite_conn_stmt *prepare(struct sqlite_conn *c, const char *sql, struct sqlite_conn_stmt *slot, struct err *e)
 {
 	bool keep = slot != NULL;
@@ -180,7 +173,7 @@ static struct sqlite_conn_stmt *prepare(struct sqlite_conn *c, const char *sql, 
 
 struct sqlite_conn_stmt *sqlite_conn_take(struct sqlite_conn *c, const char *sql, struct err *e)
 {
-	size_t i = hash(sql) % SQLITE_CONN_STATEMENTS;
+	size_t i = hash_text(sql) % SQLITE_CONN_STATEMENTS;
 	while (c->stmts[i].sql != NULL) {
 		struct sqlite_conn_stmt *s = &c->stmts[i];
 		if (strcmp(s->sql, sql) == 0) {

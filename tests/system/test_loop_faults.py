@@ -132,6 +132,26 @@ def test_retries_end_and_the_session_goes_on(instance):
     check_order(s.events())
 
 
+def test_a_turn_that_is_given_up_takes_the_waiting_input_with_it(instance):
+    """An endpoint that fails is not asked on and on: what waited is answered when somebody speaks again."""
+    start(instance, {"go": "{ do: status, status: 529, retry_after: 1 }, { do: status, status: 401 }"})
+    s = Session(instance)
+    stream = s.stream()
+    s.say("go")
+    stream.wait(lambda e: e["type"] == "session.status_rescheduled", "rescheduled")
+    stream.wait(lambda e: e["type"] == "session.status_running", "it tries again")
+    stream.close()
+    s.say("while it tries")
+    s.wait_idle("retries_exhausted")
+    events = s.events()
+    check_order(events)
+    assert failed_requests(events) == 2 and s.get()["status"] == "idle"
+    assert all(e["processed_at"] for e in events)
+    s.say("again")
+    s.wait_idle("requires_action", 2)
+    check_order(s.events())
+
+
 def test_no_endpoint_at_all_is_given_up_and_named(instance):
     instance.start("recorder")
     instance.settings["control"]["models"] = [{"name": "other-*", "url": "http://127.0.0.1:1"},

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from agent_session import TOOLS, Session, check_order, text
-from harness import sallyport
+from harness import sallyport, wait_until
 
 OWN = {"type": "custom", "name": "own", "description": "does it", "input_schema": {"type": "object", "properties": {"q": {}}}}
 THINKING = {"type": "thinking", "thinking": "Hm, é \\ \" </x>", "signature": "c2lnbmF0dXJl+/="}
@@ -40,11 +40,13 @@ def stream_of(blocks, stop):
 
 @pytest.fixture
 def model():
-    """A Messages endpoint that answers what the test has put into `answers`, and keeps what it was asked in `asked`."""
+    """A Messages endpoint that answers what the test has put into `answers`, each when `go` lets it, and keeps what it was asked in
+    `asked`."""
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             self.server.asked.append((self.path, dict(self.headers.items()), body))
+            self.server.go.wait()
             data = self.server.answers.pop(0)
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
@@ -56,9 +58,11 @@ def model():
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.answers = [], []
+    server.asked, server.answers, server.go = [], [], threading.Event()
+    server.go.set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
+    server.go.set()
     server.shutdown()
     server.server_close()
 
@@ -109,6 +113,47 @@ def test_the_request_is_what_the_messages_api_wants(instance, model):
     assert "sk-secret-of-the-model" not in instance.logs() + json.dumps(s.events())
 
 
+@pytest.mark.parametrize("wish,sent,beta", [
+    ("claude-x", {}, None),
+    ({"id": "claude-x", "speed": "standard", "effort": "low"}, {"output_config": {"effort": "low"}}, None),
+    ({"id": "claude-x", "speed": "fast", "effort": {"type": "max"}, "inference_geo": "eu"},
+     {"output_config": {"effort": "max"}, "speed": "fast", "inference_geo": "eu"}, "fast-mode-2026-02-01")])
+def test_what_the_agent_asks_of_its_model_is_sent(instance, model, wish, sent, beta):
+    start(instance, model)
+    model.answers = [stream_of(text("Hi."), "end_turn")]
+    s = Session(instance, model=wish)
+    s.say("go")
+    s.wait_idle("end_turn")
+    _, headers, body = model.asked[0]
+    assert {k: v for k, v in body.items() if k in ("output_config", "speed", "inference_geo")} == sent
+    assert {k.lower(): v for k, v in headers.items()}.get("anthropic-beta") == beta
+
+
+def test_requests_beyond_those_that_may_run_at_once_wait_in_line(instance, model):
+    start(instance, model, requests=2)
+    model.go.clear()
+    model.answers = [stream_of(text("Hi."), "end_turn") for _ in range(5)]
+    sessions = [Session(instance, model="claude-x") for _ in range(6)]
+    for i, s in enumerate(sessions):
+        s.say(f"number {i}")
+        wait_until(lambda: len(model.asked) >= min(i + 1, 2), "the endpoint is asked")
+    last = sessions[5]
+    assert [s.get()["status"] for s in sessions] == ["running"] * 6
+    assert all("span.model_request_start" not in s.types() for s in sessions[2:])
+    last.send({"type": "user.interrupt"})  # it leaves the line
+    last.wait_idle("end_turn")
+    sessions[4].say("and this")  # what comes while a turn waits in line is in it
+    assert len(model.asked) == 2
+    model.go.set()
+    for s in sessions[:5]:
+        s.wait_idle("end_turn")
+        check_order(s.events())
+    asked = [body["messages"][0]["content"] for _, _, body in model.asked]
+    assert [c[0]["text"] for c in asked[2:]] == ["number 2", "number 3", "number 4"] and len(asked) == 5
+    assert [c["text"] for c in asked[4]] == ["number 4", "and this"]
+    assert last.types().count("span.model_request_start") == 0
+
+
 def test_a_configured_id_is_sent_instead_of_the_agents(instance, model):
     start(instance, model, sends="other-model")
     model.answers = [stream_of(text("Hi."), "end_turn")]
@@ -136,13 +181,36 @@ def test_each_request_is_in_the_audit_log_before_and_after(instance, model):
     sallyport("audit", "verify", "--config", instance.config, check=True)
 
 
-def test_an_endpoint_that_nobody_vouches_for_gets_nothing(instance, model):
+def serve_tls(instance, model):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
                     "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", instance.dir / "tls.key",
                     "-out", instance.dir / "tls.crt"], check=True, capture_output=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(instance.dir / "tls.crt", instance.dir / "tls.key")
     model.socket = tls.wrap_socket(model.socket, server_side=True, do_handshake_on_connect=False)
+
+
+def test_an_authority_of_ones_own_vouches_for_its_endpoint(instance, model):
+    serve_tls(instance, model)
+    start(instance, model, url=f"https://127.0.0.1:{model.server_port}", ca_file="tls.crt")
+    model.answers = [stream_of(text("Hi."), "end_turn")]
+    s = Session(instance, model="claude-x")
+    s.say("go")
+    s.wait_idle("end_turn")
+
+
+@pytest.mark.parametrize("content,why", [(None, "no such file"), ("nothing of the kind", "no certificate in PEM")])
+def test_an_authority_that_cannot_be_read_is_told_at_the_start(instance, content, why):
+    if content is not None:
+        (instance.dir / "ca.pem").write_text(content)
+    instance.settings["control"]["models"] = [{"name": "*", "url": "https://127.0.0.1:1", "ca_file": "ca.pem"}]
+    instance.write_config()
+    done = sallyport("control", "--config", instance.config)
+    assert done.returncode == 1 and "ca.pem" in done.stderr and why in done.stderr, done.stderr
+
+
+def test_an_endpoint_that_nobody_vouches_for_gets_nothing(instance, model):
+    serve_tls(instance, model)
     start(instance, model, url=f"https://127.0.0.1:{model.server_port}", retries=0)
     s = Session(instance, model="claude-x")
     s.say("go")

@@ -138,7 +138,7 @@ static void config_values(void **state)
 	assert_false(failed(
 	        load("version: 1\ndata_dir: data\nregion: eu\n"
 	             "control:\n  listen: 127.0.0.1:9000\n  api_key_file: keys/api\n"
-	             "  models:\n    - {name: 'claude-*', url: 'http://127.0.0.1:1', sends: m}\n"
+	             "  models:\n    - {name: 'claude-*', url: 'http://127.0.0.1:1', sends: m, ca_file: c.pem, requests: 3}\n"
 	             "  environments:\n    - {id: env_1, name: local, key_file: /k, calls: at-least-once}\n"
 	             "worker:\n  environment: env_1\n  max_idle: 500ms\n  limits: {cpus: 1.5, memory: 1GiB, processes: 64}\n",
 	             &c, &e)));
@@ -148,6 +148,9 @@ static void config_values(void **state)
 	assert_true(c->control.environments[0].at_least_once);
 	assert_string_equal(c->control.environments[0].key_file, "/k");
 	assert_string_equal(c->control.models[0].sends, "m");
+	assert_true(c->control.models[0].ca_file[0] == '/' && strstr(c->control.models[0].ca_file, "/c.pem") != NULL);
+	assert_int_equal(c->control.models[0].requests, 3);
+	assert_int_equal(c->control.models[0].retries, 8);
 	assert_int_equal(c->worker.max_idle_ms, 500);
 	assert_int_equal(c->worker.limits.cpus_milli, 1500);
 	assert_int_equal(c->worker.limits.memory_bytes, 1 << 30);

@@ -99,6 +99,33 @@ static void a_kept_block_goes_back_as_it_came(void **state)
 	assert_non_null(strstr(buf_str(&out), "{\"model\":\"m-1\",\"max_tokens\":100,\"system\":\"Be brief.\",\"messages\":["));
 }
 
+// What stands beside the messages for an agent with that model.
+static void asks(const char *model, const char *want)
+{
+	char *AUTO_FREE of_agent = mem_printf("{\"model\":%s,\"tools\":[]}", model);
+	struct model_turn_event said = {.json = SPAN_LIT(MESSAGE("user", "go"))};
+	struct model_turn_opts o = {
+	        .agent = span_of(of_agent), .events = &said, .n_events = 1, .model = SPAN_LIT("m"), .max_tokens = 9};
+	struct buf AUTO_BUF out;
+	struct err e;
+	buf_init(&out, 10000);
+	assert_false(failed(model_turn_request(&o, &out, &e)));
+	json_t *AUTO_JSON j = NULL;
+	assert_false(failed(json_parse_object(buf_span(&out), "request", &j, &e)));
+	json_object_del(j, "messages");
+	char *AUTO_FREE got = json_text(j, NULL);
+	assert_string_equal(got, want);
+}
+
+static void the_agents_model_sets_what_is_asked(void **state)
+{
+	(void)state;
+	asks("{\"id\":\"m\",\"speed\":\"standard\"}", "{\"model\":\"m\",\"max_tokens\":9,\"stream\":true}");
+	asks("{\"id\":\"m\",\"speed\":\"fast\",\"effort\":{\"type\":\"low\"},\"inference_geo\":\"eu\"}",
+	     "{\"model\":\"m\",\"max_tokens\":9,\"output_config\":{\"effort\":\"low\"},\"inference_geo\":\"eu\","
+	     "\"speed\":\"fast\",\"stream\":true}");
+}
+
 static void refuses(const char *event, size_t max, enum err_kind kind)
 {
 	struct model_turn_event events[] = {{.json = span_of(event)}};
@@ -128,6 +155,7 @@ int main(void)
 	        cmocka_unit_test(what_came_before_an_interrupt_stays_one_message),
 	        cmocka_unit_test(empty_texts_and_system_messages),
 	        cmocka_unit_test(a_kept_block_goes_back_as_it_came),
+	        cmocka_unit_test(the_agents_model_sets_what_is_asked),
 	        cmocka_unit_test(what_can_not_be_a_request_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
