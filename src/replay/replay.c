@@ -6,6 +6,7 @@
 #include "replay/play.h"
 #include "replay/reply.h"
 
+#define MODELS_PATH "/v1/models"
 #define BODY_MAX (64 * 1024 * 1024)
 
 struct replay {
@@ -103,12 +104,36 @@ static struct result answer(struct replay *r, struct http_exchange *x, const jso
 	return OK;
 }
 
+static json_t *model_json(struct span id)
+{
+	return json_pack("{s:s, s:s%, s:s, s:s}", "type", "model", "id", id.data, id.len, "display_name",
+	                 "A replayed scenario (no model)", "created_at", "2026-01-01T00:00:00Z");
+}
+
+// It answers under any name; asked what there is, it gives the one that says what it is.
+static void answer_models(struct http_exchange *x, struct span path)
+{
+	struct span one = span_skip(path, sizeof(MODELS_PATH));
+	if (one.len > 0 && one.len <= 256 && span_is_utf8(one) && memchr(one.data, '/', one.len) == NULL) {
+		answer_json(x, 200, NULL, model_json(one));
+		return;
+	}
+	answer_json(x, 200, NULL,
+	            json_pack("{s:[o], s:b, s:s, s:s}", "data", model_json(SPAN_LIT("replay")), "has_more", 0, "first_id",
+	                      "replay", "last_id", "replay"));
+}
+
 static void handle(void *arg, struct http_exchange *x)
 {
 	struct replay *r = arg;
 	const struct http1_request *q = http_exchange_request(x);
+	if (span_is(q->method, "GET") && (span_is(q->path, MODELS_PATH) || span_starts(q->path, MODELS_PATH "/"))) {
+		answer_models(x, q->path);
+		return;
+	}
 	if (!span_is(q->path, "/v1/messages")) {
-		refuse(x, 404, type_of_status(404), NULL, "this server replays a scenario: it has POST /v1/messages only");
+		refuse(x, 404, type_of_status(404), NULL,
+		       "this server replays a scenario: it has POST /v1/messages and GET /v1/models only");
 		return;
 	}
 	if (!span_is(q->method, "POST")) {

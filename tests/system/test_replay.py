@@ -89,7 +89,12 @@ for (const how of ['truncate', 'drop', 'error', 'garbage'])
   await assert.rejects(client.messages.stream(say('break ' + how)).finalMessage(), undefined, how);
 await assert.rejects(client.messages.create(ask([{ role: 'assistant', content: 'x' }])),
   (e) => e.status === 400 && e.error.error.type === 'invalid_request_error' && /alternate/.test(e.message));
-await assert.rejects(client.models.list(), (e) => e.status === 404);
+const models = [];
+for await (const m of client.models.list()) models.push(m);
+assert.equal(models.length, 1);
+assert.match(models[0].display_name, /no model/);
+assert.equal((await client.models.retrieve('any-1')).id, 'any-1');
+await assert.rejects(client.messages.countTokens(ask(first)), (e) => e.status === 404);
 console.log('fine');
 """
 
