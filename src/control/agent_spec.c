@@ -14,12 +14,16 @@ json_t *agent_spec_new(void)
 	                 "skills", "multiagent", "execution_identity", "type", "service_account");
 }
 
-static struct result take_effort(const json_t *given, json_t *into, struct err *e)
+// `kept` is what it was: an update that does not speak of it leaves it.
+static struct result take_effort(const json_t *given, json_t *kept, json_t *into, struct err *e)
 {
 	static const char *const levels[] = {"low", "medium", "high", "xhigh", "max"};
 	const json_t *effort = json_object_get(given, "effort");
-	if (effort == NULL || json_is_null(effort))
+	if (effort == NULL || json_is_null(effort)) {
+		if (kept != NULL)
+			json_object_set(into, "effort", kept);
 		return OK;
+	}
 	struct span level = json_is_object(effort) ? json_span(json_object_get(effort, "type")) : json_span(effort);
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
 		if (span_is(level, levels[i])) {
@@ -33,9 +37,11 @@ static struct result take_effort(const json_t *given, json_t *into, struct err *
 static struct result take_model(json_t *agent, json_t *model, struct err *e)
 {
 	static const char *const members[] = {"id", "effort", "inference_geo", "speed", NULL};
+	json_t *kept = json_object_get(json_object_get(agent, "model"), "effort");
 	if (json_is_string(model)) {
 		TRY(text_check_name(json_span(model), "model", 1, 256, e));
-		json_object_set_new(agent, "model", json_pack("{s:O, s:s}", "id", model, "speed", "standard"));
+		json_object_set_new(agent, "model",
+		                    json_pack("{s:O, s:s, s:O*}", "id", model, "speed", "standard", "effort", kept));
 		return OK;
 	}
 	if (!json_is_object(model))
@@ -49,7 +55,7 @@ static struct result take_model(json_t *agent, json_t *model, struct err *e)
 	if (!span_is(speed, "standard") && !span_is(speed, "fast"))
 		return err_set(e, ERR_INVALID, "model.speed: must be standard or fast");
 	AUTO_JSON json_t *out = json_pack("{s:s%, s:s%}", "id", id.data, id.len, "speed", speed.data, speed.len);
-	TRY(take_effort(model, out, e));
+	TRY(take_effort(model, kept, out, e));
 	if (geo.data != NULL)
 		json_object_set(out, "inference_geo", json_object_get(model, "inference_geo"));
 	json_object_set(agent, "model", out);

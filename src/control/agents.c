@@ -156,14 +156,17 @@ static struct result update(struct op *op, struct store_tx *tx, struct err *e)
 {
 	const char *id = op->r->segments[2];
 	AUTO_AGENT struct agent_row a = {0};
-	AUTO_JSON json_t *agent = NULL, *metadata = NULL;
+	AUTO_JSON json_t *agent = NULL, *before = NULL, *metadata = NULL;
 	int64_t expected = 0;
 	TRY(load(tx, id, 0, &a, e));
 	if (a.archived_at != 0)
 		return err_set(e, ERR_INVALID, "agent %s is archived", id);
 	TRY(parse_row(&a, &agent, e));
+	TRY(parse_row(&a, &before, e));
 	int64_t version = json_integer_value(json_object_get(agent, "version"));
 	TRY(json_opt_int(op->r->body, "", "version", version, &expected, e));
+	if (expected < 1)
+		return err_set(e, ERR_INVALID, "version: must be at least 1");
 	if (expected != version) {
 		op->error.final = true;
 		return err_set(e, ERR_CONFLICT, "version: the agent is at version %lld, not %lld", (long long)version,
@@ -172,6 +175,8 @@ static struct result update(struct op *op, struct store_tx *tx, struct err *e)
 	TRY(agent_spec_apply(agent, op->r->body, update_members, e));
 	TRY(metadata_take(op->r->body, json_object_get(agent, "metadata"), false, &metadata, e));
 	json_object_set(agent, "metadata", metadata);
+	if (json_equal(agent, before)) // a version is a change
+		return answer(op, a.body, 0, e);
 	set_time(agent, "updated_at", clock_utc_us());
 	json_object_set_new(agent, "version", json_integer(version + 1));
 	TRY(store_exec(tx, e, "UPDATE agents SET version = $1 WHERE id = $2", "is", version + 1, span_of(id)));

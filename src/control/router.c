@@ -48,9 +48,13 @@ static const struct route routes[] = {
         {"DELETE", "v1/sessions/*", API, sessions_delete},
         {"POST", "v1/sessions/*/archive", API, sessions_archive},
         {"GET", "v1/sessions/*/resources", API, sessions_resources},
+        {"POST", "v1/sessions/*/resources", API, sessions_resources_add},
         {"GET", "v1/sessions/*/resources/*", API, sessions_resource},
+        {"POST", "v1/sessions/*/resources/*", API, sessions_resource},
+        {"DELETE", "v1/sessions/*/resources/*", API, sessions_resource},
         {"GET", "v1/sessions/*/threads", API, sessions_threads},
         {"GET", "v1/sessions/*/threads/*", API, sessions_thread},
+        {"POST", "v1/sessions/*/threads/*/archive", API, sessions_thread_archive},
         {"GET", "v1/sessions/*/threads/*/events", API, events_list},
         {"GET", "v1/sessions/*/threads/*/stream", API, events_stream},
 

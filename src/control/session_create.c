@@ -11,7 +11,7 @@
 #include "control/work_tx.h"
 
 #define INITIAL_EVENTS_MAX 50
-#define RESOURCES_MAX 100
+#define TITLE_MAX 4096
 
 static struct result check_runnable(const json_t *agent, struct err *e)
 {
@@ -32,7 +32,8 @@ static struct result override(json_t *agent, const json_t *given, struct err *e)
 	return agent_spec_apply(agent, only, members, e);
 }
 
-struct result session_create_agent(struct store_tx *tx, json_t *given, json_t **out, struct err *e)
+// The new session's agent: what the body names, resolved to the object that the session keeps.
+static struct result take_agent(struct store_tx *tx, json_t *given, json_t **out, struct err *e)
 {
 	static const char *const plain[] = {"type", "id", "version", NULL};
 	static const char *const dropped[] = {"metadata", "created_at", "updated_at"};
@@ -67,48 +68,34 @@ struct result session_create_agent(struct store_tx *tx, json_t *given, json_t **
 	return OK;
 }
 
-static struct result take_resource(const json_t *given, size_t i, json_t *out, struct err *e)
+struct result session_create_title(const json_t *body, char **out, struct err *e)
 {
-	static const char *const members[] = {"type", "memory_store_id", "access", "instructions", NULL};
-	char where[TEXT_WHERE_MAX];
-	struct span type, store, access = SPAN_LIT("read_write"), instructions = {NULL, 0};
-	text_where(where, "resources[%zu]", i);
-	if (!json_is_object(given))
-		return err_set(e, ERR_INVALID, "%s: must be an object", where);
-	TRY(json_get_string(given, where, "type", &type, e));
-	if (span_is(type, "file") || span_is(type, "github_repository"))
-		return err_set(e, ERR_INVALID, "%s: a self-hosted session takes memory_store resources only", where);
-	if (!span_is(type, "memory_store"))
-		return err_set(e, ERR_INVALID, "%s.type: must be memory_store", where);
-	TRY(event_params_only(given, where, members, e));
-	TRY(json_get_string(given, where, "memory_store_id", &store, e));
-	TRY(json_opt_string(given, where, "access", &access, e));
-	TRY(json_opt_string(given, where, "instructions", &instructions, e));
-	if (!span_is(access, "read_write") && !span_is(access, "read_only"))
-		return err_set(e, ERR_INVALID, "%s.access: must be read_write or read_only", where);
-	TRY(text_check_name(store, "resources.memory_store_id", 1, 64, e));
-	if (memchr(store.data, '/', store.len) != NULL || span_starts(store, "."))
-		return err_set(e, ERR_INVALID, "%s.memory_store_id: not an id", where);
-	AUTO_FREE char *mount = mem_printf("/mnt/memory/%.*s", SPAN_FMT(store));
-	json_array_append_new(
-	        out, json_pack("{s:s, s:s%, s:s%, s:o, s:n, s:n, s:s}", "type", "memory_store", "memory_store_id", store.data,
-	                       store.len, "access", access.data, access.len, "instructions",
-	                       instructions.data == NULL ? json_null() : json_stringn(instructions.data, instructions.len),
-	                       "name", "description", "mount_path", mount));
+	AUTO_FREE char *title = NULL;
+	TRY(text_take_opt(body, "title", 0, TITLE_MAX, &title, e));
+	*out = title == NULL ? NULL : json_dumps(json_object_get(body, "title"), JSON_ENCODE_ANY | JSON_COMPACT);
 	return OK;
 }
 
-struct result session_create_resources(const json_t *body, json_t **out, struct err *e)
+// Nothing can be attached to a session yet: a resource that is accepted and not there would fail its worker, or mislead its
+// agent.
+static struct result check_resources(const json_t *body, struct err *e)
 {
 	json_t *list = NULL, *item;
 	size_t i;
 	TRY(json_opt_array(body, "", "resources", &list, e));
-	if (json_array_size(list) > RESOURCES_MAX)
-		return err_set(e, ERR_INVALID, "resources: at most %d", RESOURCES_MAX);
-	AUTO_JSON json_t *resources = json_array();
-	json_array_foreach (list, i, item)
-		TRY(take_resource(item, i, resources, e));
-	*out = json_incref(resources);
+	json_array_foreach (list, i, item) {
+		struct span type;
+		char where[TEXT_WHERE_MAX];
+		text_where(where, "resources[%zu]", i);
+		if (!json_is_object(item))
+			return err_set(e, ERR_INVALID, "%s: must be an object", where);
+		TRY(json_get_string(item, where, "type", &type, e));
+		if (span_is(type, "file") || span_is(type, "github_repository"))
+			return err_set(e, ERR_INVALID, "%s: a self-hosted session takes memory_store resources only", where);
+		if (!span_is(type, "memory_store"))
+			return err_set(e, ERR_INVALID, "%s.type: must be memory_store", where);
+		return err_set(e, ERR_INVALID, "%s: this control plane has no memory stores yet", where);
+	}
 	return OK;
 }
 
@@ -145,26 +132,23 @@ static struct result check_environment(struct op *op, struct store_tx *tx, struc
 static struct result insert(struct op *op, struct store_tx *tx, const char *id, struct err *e)
 {
 	const json_t *body = op->r->body;
-	AUTO_JSON json_t *agent = NULL, *resources = NULL, *metadata = NULL;
+	AUTO_JSON json_t *agent = NULL, *metadata = NULL;
+	AUTO_FREE char *title = NULL;
 	struct span environment = json_span(json_object_get(body, "environment_id"));
 	TRY(check_environment(op, tx, environment, e));
-	TRY(session_create_agent(tx, json_object_get(body, "agent"), &agent, e));
-	TRY(session_create_resources(body, &resources, e));
+	TRY(take_agent(tx, json_object_get(body, "agent"), &agent, e));
+	TRY(session_create_title(body, &title, e));
 	TRY(metadata_take(body, NULL, false, &metadata, e));
-	AUTO_FREE char *agent_text = json_text(agent, NULL), *resources_text = json_text(resources, NULL);
-	AUTO_FREE char *metadata_text = json_text(metadata, NULL), *title = NULL;
-	json_t *title_json = json_object_get(body, "title");
-	if (json_is_string(title_json))
-		title = json_dumps(title_json, JSON_ENCODE_ANY | JSON_COMPACT);
+	AUTO_FREE char *agent_text = json_text(agent, NULL), *metadata_text = json_text(metadata, NULL);
 	return store_exec(
 	        tx, e,
 	        "INSERT INTO sessions(id, environment, agent_id, agent_version, agent, title, metadata, resources, status,"
 	        " next_seq, waiting, open_span, up_to_seq, input_tokens, output_tokens, cache_read, cache_creation, active_us,"
 	        " created_at, updated_at)"
-	        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 1, 0, '', 0, 0, 0, 0, 0, 0, $9, $9)",
-	        "sssiszssi", span_of(id), environment, json_span(json_object_get(agent, "id")),
+	        " VALUES ($1, $2, $3, $4, $5, $6, $7, '[]', 0, 1, 0, '', 0, 0, 0, 0, 0, 0, $8, $8)",
+	        "sssiszsi", span_of(id), environment, json_span(json_object_get(agent, "id")),
 	        (int64_t)json_integer_value(json_object_get(agent, "version")), span_of(agent_text), span_of(title),
-	        span_of(metadata_text), span_of(resources_text), clock_utc_us());
+	        span_of(metadata_text), clock_utc_us());
 }
 
 static struct result create(struct op *op, struct store_tx *tx, struct err *e)
@@ -187,12 +171,12 @@ static struct result check_body(const json_t *body, struct err *e)
 {
 	static const char *const members[] = {"agent",     "environment_id", "title",  "metadata", "initial_events",
 	                                      "resources", "vault_ids",      "budget", NULL};
-	struct span environment, title = {NULL, 0};
+	struct span environment;
 	json_t *list = NULL, *ev;
 	size_t i;
 	TRY(event_params_only(body, "", members, e));
 	TRY(json_get_string(body, "", "environment_id", &environment, e));
-	TRY(json_opt_string(body, "", "title", &title, e));
+	TRY(check_resources(body, e));
 	if (json_object_get(body, "agent") == NULL)
 		return err_set(e, ERR_INVALID, "agent: required");
 	TRY(json_opt_array(body, "", "vault_ids", &list, e));

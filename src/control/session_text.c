@@ -4,23 +4,28 @@
 
 static const char *const statuses[] = {"idle", "running", "rescheduling", "terminated"};
 
+static double active_seconds(const struct store_row *row, int64_t now)
+{
+	int64_t since = store_int(row, 11), active = store_int(row, 12);
+	return (double)(since != 0 && now > since ? active + now - since : active) / 1e6;
+}
+
 static bool put_stats(struct buf *out, const struct store_row *row, int64_t now)
 {
-	int64_t since = store_int(row, 11), active = store_int(row, 12), created = store_int(row, 13);
+	int64_t created = store_int(row, 13);
 	int64_t end = store_null(row, 15) ? now : store_int(row, 15);
-	if (since != 0 && now > since)
-		active += now - since;
-	return buf_printf(out, "{\"active_seconds\":%.3f,\"duration_seconds\":%.3f}", (double)active / 1e6,
+	return buf_printf(out, "{\"active_seconds\":%.3f,\"duration_seconds\":%.3f}", active_seconds(row, now),
 	                  end > created ? (double)(end - created) / 1e6 : 0.0);
 }
 
-static bool put_usage(struct buf *out, const struct store_row *row)
+static bool put_usage(struct buf *out, const struct store_row *row, int64_t now)
 {
-	return buf_printf(out,
-	                  "{\"input_tokens\":%lld,\"output_tokens\":%lld,\"cache_read_input_tokens\":%lld,"
-	                  "\"cache_creation\":{\"ephemeral_5m_input_tokens\":%lld,\"ephemeral_1h_input_tokens\":0}}",
-	                  (long long)store_int(row, 7), (long long)store_int(row, 8), (long long)store_int(row, 9),
-	                  (long long)store_int(row, 10));
+	return buf_printf(
+	        out,
+	        "{\"active_seconds\":%.3f,\"input_tokens\":%lld,\"output_tokens\":%lld,\"cache_read_input_tokens\":%lld,"
+	        "\"cache_creation\":{\"ephemeral_5m_input_tokens\":%lld,\"ephemeral_1h_input_tokens\":0}}",
+	        active_seconds(row, now), (long long)store_int(row, 7), (long long)store_int(row, 8),
+	        (long long)store_int(row, 9), (long long)store_int(row, 10));
 }
 
 static bool put_times(struct buf *out, const struct store_row *row)
@@ -41,7 +46,7 @@ bool session_text_put(struct buf *out, const struct store_row *row, int64_t now)
 	       buf_add(out, store_text(row, 5)) && buf_add_str(out, ",\"resources\":") && buf_add(out, store_text(row, 6)) &&
 	       buf_add_str(out,
 	                   ",\"vault_ids\":[],\"outcome_evaluations\":[],\"budget\":null,\"deployment_id\":null,\"usage\":") &&
-	       put_usage(out, row) && buf_add_str(out, ",\"stats\":") && put_stats(out, row, now) && put_times(out, row) &&
+	       put_usage(out, row, now) && buf_add_str(out, ",\"stats\":") && put_stats(out, row, now) && put_times(out, row) &&
 	       buf_add_str(out, "}");
 }
 
@@ -65,6 +70,6 @@ bool session_text_thread(struct buf *out, const struct store_row *row, int64_t n
 	               "{\"id\":\"sthr_%.*s\",\"type\":\"session_thread\",\"session_id\":\"%.*s\",\"parent_thread_id\":null,",
 	               SPAN_FMT(tail), SPAN_FMT(id)) &&
 	       buf_printf(out, "\"workflow_run_id\":null,\"status\":\"%s\",\"agent\":", statuses[store_int(row, 1) & 3]) &&
-	       buf_add(out, store_text(row, 2)) && buf_add_str(out, ",\"usage\":") && put_usage(out, row) &&
+	       buf_add(out, store_text(row, 2)) && buf_add_str(out, ",\"usage\":") && put_usage(out, row, now) &&
 	       buf_add_str(out, ",\"stats\":") && put_stats(out, row, now) && put_times(out, row) && buf_add_str(out, "}");
 }

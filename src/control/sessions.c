@@ -81,7 +81,13 @@ static struct result load_object(struct session_tx *s, const char *sql, json_t *
 	return json_parse_object(span_of(text), "a stored session", out, e);
 }
 
-static struct result update_agent(struct session_tx *s, const json_t *given, json_t *changed, struct err *e)
+// What an update has changed: session.updated tells of nothing else.
+struct changes {
+	json_t *event;
+	bool any;
+};
+
+static struct result update_agent(struct session_tx *s, const json_t *given, struct changes *changed, struct err *e)
 {
 	static const char *const members[] = {"tools", "mcp_servers", NULL};
 	AUTO_JSON json_t *agent = NULL;
@@ -91,12 +97,17 @@ static struct result update_agent(struct session_tx *s, const json_t *given, jso
 	TRY(agent_spec_apply(agent, given, members, e));
 	if (json_array_size(json_object_get(agent, "mcp_servers")) > 0)
 		return err_set(e, ERR_INVALID, "agent.mcp_servers: this control plane does not call MCP servers yet");
+	AUTO_JSON json_t *old = NULL;
+	TRY(load_object(s, "SELECT agent FROM sessions WHERE num = $1", &old, e));
+	if (json_equal(old, agent))
+		return OK;
 	AUTO_FREE char *text = json_text(agent, NULL);
-	json_object_set(changed, "agent", agent);
+	changed->any = true;
+	json_object_set(changed->event, "agent", agent);
 	return store_exec(s->tx, e, "UPDATE sessions SET agent = $1 WHERE num = $2", "si", span_of(text), s->num);
 }
 
-static struct result update_metadata(struct session_tx *s, const json_t *body, json_t *changed, struct err *e)
+static struct result update_metadata(struct session_tx *s, const json_t *body, struct changes *changed, struct err *e)
 {
 	AUTO_JSON json_t *old = NULL, *metadata = NULL;
 	json_t *given = json_object_get(body, "metadata");
@@ -104,20 +115,27 @@ static struct result update_metadata(struct session_tx *s, const json_t *body, j
 		return OK;
 	TRY(load_object(s, "SELECT metadata FROM sessions WHERE num = $1", &old, e));
 	TRY(metadata_take(body, old, false, &metadata, e));
+	if (json_equal(old, metadata))
+		return OK;
 	AUTO_FREE char *text = json_text(metadata, NULL);
-	json_object_set(changed, "metadata", metadata);
+	changed->any = true;
+	if (json_object_size(metadata) > 0)
+		json_object_set(changed->event, "metadata", metadata);
 	return store_exec(s->tx, e, "UPDATE sessions SET metadata = $1 WHERE num = $2", "si", span_of(text), s->num);
 }
 
-static struct result update_title(struct session_tx *s, const json_t *body, json_t *changed, struct err *e)
+static struct result update_title(struct session_tx *s, const json_t *body, struct changes *changed, struct err *e)
 {
 	json_t *title = json_object_get(body, "title");
-	struct span text = {NULL, 0};
+	AUTO_FREE char *old = NULL, *json = NULL;
 	if (title == NULL)
 		return OK;
-	TRY(json_opt_string(body, "", "title", &text, e));
-	AUTO_FREE char *json = json_is_null(title) ? NULL : json_dumps(title, JSON_ENCODE_ANY | JSON_COMPACT);
-	json_object_set(changed, "title", title);
+	TRY(session_create_title(body, &json, e));
+	TRY(store_query_one(s->tx, e, take_text, &old, "SELECT coalesce(title, '') FROM sessions WHERE num = $1", "i", s->num));
+	if (strcmp(old, json == NULL ? "" : json) == 0)
+		return OK;
+	changed->any = true;
+	json_object_set(changed->event, "title", title);
 	return store_exec(s->tx, e, "UPDATE sessions SET title = $1 WHERE num = $2", "zi", span_of(json), s->num);
 }
 
@@ -129,14 +147,15 @@ static struct result update(struct op *op, struct store_tx *tx, struct err *e)
 	TRY(session_tx_load(&s, op, tx, op->r->segments[2], e));
 	if (s.archived)
 		return err_set(e, ERR_INVALID, "session %s is archived", s.id);
-	AUTO_JSON json_t *changed = json_pack("{s:s}", "type", "session.updated");
+	AUTO_JSON json_t *event = json_pack("{s:s}", "type", "session.updated");
+	struct changes changed = {event, false};
 	TRY(json_opt_object(body, "", "agent", &agent, e));
 	if (agent != NULL)
-		TRY(update_agent(&s, agent, changed, e));
-	TRY(update_metadata(&s, body, changed, e));
-	TRY(update_title(&s, body, changed, e));
-	if (json_object_size(changed) > 1)
-		TRY(session_tx_append(&s, changed, NULL, true, NULL, e));
+		TRY(update_agent(&s, agent, &changed, e));
+	TRY(update_metadata(&s, body, &changed, e));
+	TRY(update_title(&s, body, &changed, e));
+	if (changed.any)
+		TRY(session_tx_append(&s, event, NULL, true, NULL, e));
 	TRY(session_tx_save(&s, e));
 	return sessions_answer(op, tx, s.id, e);
 }
@@ -229,14 +248,7 @@ void sessions_thread(struct request *r)
 	op_read(op_new(r->c, r, thread));
 }
 
-static struct result threads(struct op *op, struct store_tx *tx, struct err *e)
+void sessions_thread_archive(struct request *r)
 {
-	bool ok = buf_add_str(&op->answer, "{\"data\":[");
-	TRY(write_session(op, tx, op->r->segments[2], session_text_thread, e));
-	return ok && buf_add_str(&op->answer, "],\"next_page\":null}") ? OK : FAIL;
-}
-
-void sessions_threads(struct request *r)
-{
-	op_read(op_new(r->c, r, threads));
+	request_refuse_kind(r, ERR_INVALID, "a session's primary thread is archived with the session: archive that");
 }

@@ -12,15 +12,15 @@ void sessions_archive(struct request *r);
 void sessions_delete(struct request *r);
 void sessions_resources(struct request *r);
 void sessions_resource(struct request *r);
+void sessions_resources_add(struct request *r);
 void sessions_threads(struct request *r);
 void sessions_thread(struct request *r);
+void sessions_thread_archive(struct request *r);
 
 // Appends the session's object to the answer.
 MUST_USE struct result sessions_answer(struct op *op, struct store_tx *tx, const char *id, struct err *e);
 
-// The new session's agent: `agent` of the body resolved to the object that the session keeps. New.
-MUST_USE struct result session_create_agent(struct store_tx *tx, json_t *agent, json_t **out, struct err *e);
-// The body's resources, resolved. New.
-MUST_USE struct result session_create_resources(const json_t *body, json_t **out, struct err *e);
+// The body's title as the session's row keeps it: JSON, or NULL. New.
+MUST_USE struct result session_create_title(const json_t *body, char **out, struct err *e);
 
 #endif

@@ -7,7 +7,8 @@
 
 struct listing {
 	struct page page;
-	char *agent, *memory, *deployment;
+	char *agent;
+	bool none; // asks for what nothing here has
 	int64_t version, from, to, now;
 	int64_t statuses; // a bit each
 	bool archived, full;
@@ -22,8 +23,6 @@ static void release(void *arg)
 		free(li->texts[i]);
 	free(li->texts);
 	free(li->agent);
-	free(li->memory);
-	free(li->deployment);
 	free(li);
 }
 
@@ -54,8 +53,7 @@ static bool list_one(void *arg, const struct store_row *row)
 	"SELECT " SESSION_TEXT_COLUMNS                                                                              \
 	" FROM sessions s WHERE s.num > $1 AND s.num < $2"                                                          \
 	" AND ($3 = '' OR s.agent_id = $3) AND ($4 = 0 OR s.agent_version = $4) AND s.created_at BETWEEN $5 AND $6" \
-	" AND ($7 = 1 OR s.archived_at IS NULL) AND ($8 >> s.status) % 2 = 1"                                       \
-	" AND ($9 = '' OR s.resources LIKE '%\"memory_store_id\":\"' || $9 || '\"%')"
+	" AND ($7 = 1 OR s.archived_at IS NULL) AND ($8 >> s.status) % 2 = 1"
 
 static struct result list(struct op *op, struct store_tx *tx, struct err *e)
 {
@@ -66,11 +64,11 @@ static struct result list(struct op *op, struct store_tx *tx, struct err *e)
 	if (!p->from_start)
 		*(up ? &low : &high) = p->at;
 	li->now = clock_utc_us();
-	if (li->deployment == NULL) // nothing here belongs to a deployment
+	if (!li->none)
 		TRY(store_query(tx, e, list_one, li,
-		                up ? WHERE " ORDER BY s.num LIMIT $10" : WHERE " ORDER BY s.num DESC LIMIT $10", "iisiiiiisi",
-		                low, high, span_of(li->agent), li->version, li->from, li->to, (int64_t)li->archived,
-		                li->statuses, span_of(li->memory), p->limit + 1));
+		                up ? WHERE " ORDER BY s.num LIMIT $9" : WHERE " ORDER BY s.num DESC LIMIT $9", "iisiiiiii", low,
+		                high, span_of(li->agent), li->version, li->from, li->to, (int64_t)li->archived, li->statuses,
+		                p->limit + 1));
 	for (size_t i = li->n_texts; i-- > 0;)
 		ok = ok && buf_add_str(&op->answer, li->texts[i]) && (i == 0 || buf_add_str(&op->answer, ","));
 	return ok && !li->full && page_end(p, true) ? OK : err_set(e, ERR_TOO_LARGE, "limit: the page is too large");
@@ -104,12 +102,6 @@ static struct result parse_times(struct listing *li, const struct request *r, st
 	return OK;
 }
 
-static char *copy_param(const struct request *r, const char *name)
-{
-	const char *value = request_param(r, name);
-	return value == NULL ? NULL : mem_strdup(value);
-}
-
 void sessions_list(struct request *r)
 {
 	struct err e;
@@ -117,21 +109,20 @@ void sessions_list(struct request *r)
 	struct op *op = op_new(r->c, r, list);
 	op->arg = li;
 	op->release = release;
-	li->agent = copy_param(r, "agent_id");
-	li->memory = copy_param(r, "memory_store_id");
-	li->deployment = copy_param(r, "deployment_id");
+	const char *agent = request_param(r, "agent_id");
+	li->agent = agent == NULL ? NULL : mem_strdup(agent);
+	li->none = request_param(r, "memory_store_id") != NULL || request_param(r, "deployment_id") != NULL;
 	struct result res = page_parse(&li->page, r, 20, 100, true, false, &e);
 	if (!failed(res))
 		res = request_param_int(r, "agent_version", 1, INT64_MAX, 0, &li->version, &e);
+	if (agent == NULL) // a version says nothing without its agent
+		li->version = 0;
 	if (!failed(res))
 		res = request_param_bool(r, "include_archived", false, &li->archived, &e);
 	if (!failed(res))
 		res = parse_times(li, r, &e);
 	if (!failed(res))
 		res = parse_statuses(li, r, &e);
-	if (!failed(res) && li->memory != NULL && strpbrk(li->memory, "%_\"\\") != NULL &&
-	    strncmp(li->memory, "memstore_", 9) != 0)
-		res = err_set(&e, ERR_INVALID, "memory_store_id: not an id");
 	if (failed(res))
 		op_refuse(op, &e);
 	else
@@ -166,7 +157,47 @@ void sessions_resources(struct request *r)
 	op_read(op_new(r->c, r, resources));
 }
 
+void sessions_resources_add(struct request *r)
+{
+	request_refuse_kind(r, ERR_INVALID, "a self-hosted session takes no files or repositories");
+}
+
 void sessions_resource(struct request *r)
 {
 	request_refuse_kind(r, ERR_NOT_FOUND, "session %.64s has no resource %.64s", r->segments[2], r->segments[4]);
+}
+
+// --- threads: the primary one is the only one
+
+static bool list_thread(void *arg, const struct store_row *row)
+{
+	struct op *op = arg;
+	const struct listing *li = op->arg;
+	return session_text_thread(&op->answer, row, li->now);
+}
+
+static struct result threads(struct op *op, struct store_tx *tx, struct err *e)
+{
+	struct listing *li = op->arg;
+	AUTO_FREE char *there = NULL;
+	TRY(load_resources(op, tx, &there, e));
+	li->now = clock_utc_us();
+	bool ok = buf_add_str(&op->answer, "{\"data\":[");
+	TRY(store_query(tx, e, list_thread, op,
+	                "SELECT " SESSION_TEXT_COLUMNS " FROM sessions s WHERE s.id = $1 AND ($2 >> s.status) % 2 = 1", "si",
+	                span_of(op->r->segments[2]), li->statuses));
+	return ok && buf_add_str(&op->answer, "],\"next_page\":null}") ? OK : FAIL;
+}
+
+void sessions_threads(struct request *r)
+{
+	struct err e;
+	struct listing *li = NEW(struct listing);
+	struct op *op = op_new(r->c, r, threads);
+	op->arg = li;
+	op->release = release;
+	if (failed(parse_statuses(li, r, &e)))
+		op_refuse(op, &e);
+	else
+		op_read(op);
 }

@@ -130,10 +130,12 @@ void work_update(struct request *r)
 	static const char *const members[] = {"metadata", NULL};
 	struct err e;
 	struct op *op = op_new(r->c, r, update);
-	if (failed(request_parse_body(r, false, &e)) || failed(event_params_only(r->body, "", members, &e)))
+	if (failed(request_parse_body(r, false, &e)) || failed(event_params_only(r->body, "", members, &e))) {
 		op_refuse(op, &e);
-	else
-		op_submit(op);
+		return;
+	}
+	op_note(op, AUDIT_ADMIN, "work.update", NULL, r->segments[4]);
+	op_submit(op);
 }
 
 // --- the whole queue

@@ -13,7 +13,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *const members[] = {"name",        "model",  "system",     "description",        "tools",
 	                                      "mcp_servers", "skills", "multiagent", "execution_identity", "metadata",
 	                                      NULL};
-	AUTO_JSON json_t *body = NULL, *agent = NULL, *resources = NULL, *metadata = NULL;
+	AUTO_JSON json_t *body = NULL, *agent = NULL, *metadata = NULL;
+	AUTO_FREE char *title = NULL;
 	json_t *events = NULL;
 	struct err e = {0};
 	if (failed(json_parse_object(span_from((const char *)data, size), "fuzz", &body, &e)))
@@ -23,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	agent = agent_spec_new();
 	r = agent_spec_apply(agent, body, members, &e);
 	BUG_ON(failed(r) && e.kind != ERR_INVALID);
-	r = session_create_resources(body, &resources, &e);
+	r = session_create_title(body, &title, &e);
 	BUG_ON(failed(r) && e.kind != ERR_INVALID);
 	r = metadata_take(body, NULL, true, &metadata, &e);
 	BUG_ON(failed(r) && e.kind != ERR_INVALID);

@@ -163,10 +163,49 @@ def test_sessions(rig):
     for kind in ({"type": "file", "file_id": "f"}, {"type": "github_repository", "url": "https://x"}):
         api.post("/v1/sessions", {"agent": agent, "environment_id": rig.e, "resources": [kind]}, want=400)
     store = api.post("/v1/sessions", {"agent": agent, "environment_id": rig.e,
-                                      "resources": [{"type": "memory_store", "memory_store_id": "memstore_1", "access": "read_only"}]})
-    assert store["resources"][0]["mount_path"].startswith("/mnt/memory/") and store["resources"][0]["access"] == "read_only"
+                                      "resources": [{"type": "memory_store", "memory_store_id": "memstore_1"}]}, want=400)
+    assert "no memory stores" in store["error"]["message"]
+    api.post("/v1/sessions", {"agent": agent, "environment_id": rig.e, "title": "x" * 4097}, want=400)
     cloud = api.post("/v1/environments", {"name": "c", "config": {"type": "cloud"}})["id"]
     api.post("/v1/sessions", {"agent": agent, "environment_id": cloud}, want=400)
+
+
+def test_an_update_that_changes_nothing(rig):
+    """No new version of an agent, and nothing for a session's stream."""
+    api = rig.api
+    made = api.post("/v1/agents", {"name": "a", "model": {"id": "m", "effort": "max", "inference_geo": "eu"}, "metadata": {"k": "v"}})
+    path = f"/v1/agents/{made['id']}"
+    assert api.post(path, {}) == made
+    assert api.post(path, {"name": "a", "model": made["model"], "metadata": {"k": "v", "gone": None}, "version": 1}) == made
+    api.post(path, {"version": 0}, want=400)
+    # A model is replaced as a whole but for its effort.
+    assert api.post(path, {"model": {"id": "n"}})["model"] == {"id": "n", "speed": "standard", "effort": {"type": "max"}}
+    assert api.post(path, {"model": "o"})["model"] == {"id": "o", "speed": "standard", "effort": {"type": "max"}}
+    session = rig.session(metadata={"a": "b"}, title="t")
+    path = f"/v1/sessions/{session}"
+    tools = rig.get(session)["agent"]["tools"]
+    for same in ({}, {"title": "t"}, {"metadata": {}}, {"metadata": {"a": "b"}}, {"agent": {"tools": tools}}, {"metadata": None}):
+        api.post(path, same)
+    api.post(path, {"title": "u", "metadata": {"a": "b"}})
+    api.post(path, {"metadata": {"a": None}})
+    api.post(path, {"title": None})
+    told = [{k: v for k, v in e.items() if k not in ("id", "type", "processed_at")} for e in rig.history(session)]
+    assert told == [{"title": "u"}, {}, {"title": None}]
+
+
+def test_what_belongs_to_a_session(rig):
+    session = rig.session()
+    path, thread = f"/v1/sessions/{session}", f"sthr_{session.removeprefix('sesn_')}"
+    assert rig.api.get(path + "/resources") == {"data": [], "next_page": None}
+    rig.api.post(path + "/resources", {"type": "file", "file_id": "f"}, want=400)
+    for method in ("GET", "POST", "DELETE"):
+        rig.api(method, path + "/resources/sesrsc_x", want=404)
+    assert [t["id"] for t in rig.api.get(path + "/threads")["data"]] == [thread]
+    assert [t["id"] for t in rig.api.get(path + "/threads", **{"statuses[]": ["idle", "running"]})["data"]] == [thread]
+    assert rig.api.get(path + "/threads", **{"statuses[]": "running"})["data"] == []
+    rig.api.get(path + "/threads", **{"statuses[]": "x"}, want=400)
+    rig.api.get("/v1/sessions/sesn_x/threads", want=404)
+    rig.api.post(f"{path}/threads/{thread}/archive", want=400)
 
 
 def test_lists_of_sessions(rig):
@@ -178,7 +217,8 @@ def test_lists_of_sessions(rig):
     assert [s["id"] for s in rig.api.get(path, agent_id=one)["data"]] == ids[1::2][::-1]
     assert rig.api.get(path, **{"statuses[]": ["running", "terminated"]})["data"] == []
     assert len(rig.api.get(path, **{"statuses[]": ["idle", "running"]})["data"]) == 9
-    assert rig.api.get(path, deployment_id="dep_x")["data"] == []
+    assert rig.api.get(path, deployment_id="dep_x")["data"] == rig.api.get(path, memory_store_id="memstore_x")["data"] == []
+    assert len(rig.api.get(path, agent_version=7)["data"]) == 9 and rig.api.get(path, agent_id=one, agent_version=7)["data"] == []
     rig.api.get(path, **{"statuses[]": "sleeping"}, want=400)
     first = rig.api.get(path, limit=4)
     assert first["prev_page"] is None
