@@ -182,8 +182,11 @@ static struct result prepare(struct agent_loop_turn *t, const struct session_vie
 	struct model_turn_event *events = mem_zero((v->n_events + 1) * sizeof(*events));
 	struct model_turn_opts o = {
 	        .agent = v->agent_json, .events = events, .model = sent, .max_tokens = t->model->max_tokens};
-	for (size_t i = 0; i < v->n_events && v->events[i].seq <= t->up_to_seq; i++)
-		events[o.n_events++] = (struct model_turn_event){.json = v->events[i].json, .kept = v->events[i].kept};
+	for (size_t i = 0; i < v->n_events && v->events[i].seq <= t->up_to_seq; i++) {
+		const struct event_view *ev = &v->events[i];
+		if (model_turn_sees(ev->type))
+			events[o.n_events++] = (struct model_turn_event){.json = ev->json, .kept = ev->kept};
+	}
 	buf_init(&t->body, REQUEST_MAX);
 	struct result r = model_turn_request(&o, &t->body, e);
 	free(events);

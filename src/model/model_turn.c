@@ -121,6 +121,21 @@ static const char *result_of(struct span type)
 	return span_is(type, "user.custom_tool_result") ? "custom_tool_use_id" : NULL;
 }
 
+static bool is_call(struct span type)
+{
+	return span_is(type, "agent.tool_use") || span_is(type, "agent.custom_tool_use");
+}
+
+bool model_turn_sees(struct span type)
+{
+	static const char *const others[] = {"user.message", "system.message", "agent.message", "agent.thinking"};
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (span_is(type, others[i]))
+			return true;
+	}
+	return is_call(type) || result_of(type) != NULL;
+}
+
 static struct result add_event(struct builder *b, const struct model_turn_event *view, struct err *e)
 {
 	json_t *AUTO_JSON event = NULL;
@@ -130,8 +145,7 @@ static struct result add_event(struct builder *b, const struct model_turn_event 
 	}
 	struct span type = json_span(json_object_get(event, "type"));
 	const char *call = result_of(type);
-	bool is_call = span_is(type, "agent.tool_use") || span_is(type, "agent.custom_tool_use");
-	if ((is_call && !json_is_string(json_object_get(event, "id"))) ||
+	if ((is_call(type) && !json_is_string(json_object_get(event, "id"))) ||
 	    (call != NULL && !json_is_string(json_object_get(event, call))))
 		return err_set(e, ERR_CORRUPT, "a stored event of the type %.*s lacks its id", SPAN_FMT(span_head(type, 60)));
 	if (span_is(type, "user.message"))
@@ -142,7 +156,7 @@ static struct result add_event(struct builder *b, const struct model_turn_event 
 		add_content(b, true, event);
 	else if (span_is(type, "agent.thinking"))
 		return add_kept(b, view->kept, e);
-	else if (is_call)
+	else if (is_call(type))
 		add_call(b, event);
 	else if (call != NULL)
 		add_result(b, event, call);

@@ -25,6 +25,9 @@ struct model_turn_opts {
 // A tool use's id is that of its event. Results stand first in the message that follows it, as the Messages API wants.
 MUST_USE struct result model_turn_request(const struct model_turn_opts *o, struct buf *out, struct err *e);
 
+// Whether the model has a part in events of that type. Others may be given to model_turn_request, at the cost of reading them.
+bool model_turn_sees(struct span type);
+
 // Whether that model configuration (of an agent) asks for fast mode.
 bool model_turn_is_fast(const json_t *model);
 
