@@ -20,6 +20,7 @@
 #include "sandbox/lockdown.h"
 
 #define CONNECTIONS_MAX 16384
+#define DESCRIPTORS_OWN 64
 #define HEAD_TIMEOUT_MS 60000
 #define IDLE_TIMEOUT_MS 300000
 #define BACKLOG_MAX (40 * 1024 * 1024) // the largest event and what comes with it
@@ -122,12 +123,41 @@ static void begin(void *arg)
 		fail(run, &why);
 }
 
+// Descriptors that clients must leave: for the store, the sockets of this machine, and requests to models.
+static rlim_t kept_descriptors(const struct config_control *cfg)
+{
+	rlim_t n = DESCRIPTORS_OWN;
+	for (size_t i = 0; i < cfg->n_models; i++)
+		n += cfg->models[i].requests;
+	return n;
+}
+
+// Each stream and each poll holds a descriptor. Raises the limit as far as it goes; says how many clients there may be.
+static size_t raise_descriptors(const struct config_control *cfg)
+{
+	rlim_t kept = kept_descriptors(cfg), wanted = CONNECTIONS_MAX + kept;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return CONNECTIONS_MAX;
+	if (limit.rlim_cur < wanted) {
+		struct rlimit raised = {limit.rlim_max < wanted ? limit.rlim_max : wanted, limit.rlim_max};
+		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+			limit = raised;
+	}
+	if (limit.rlim_cur >= wanted)
+		return CONNECTIONS_MAX;
+	rlim_t left = limit.rlim_cur > 2 * kept ? limit.rlim_cur - kept : limit.rlim_cur / 2;
+	log_warn("control.descriptors", "limit=%llu connections=%llu", (unsigned long long)limit.rlim_cur,
+	         (unsigned long long)left);
+	return left;
+}
+
 static struct result listen_http(struct running *run, struct err *e)
 {
 	const struct http_server_opts opts = {
 	        .listen = run->listen,
 	        .body_max = REQUEST_BODY_MAX,
-	        .connections_max = CONNECTIONS_MAX,
+	        .connections_max = raise_descriptors(&run->c.cfg->control),
 	        .head_timeout_ms = HEAD_TIMEOUT_MS,
 	        .idle_timeout_ms = IDLE_TIMEOUT_MS,
 	        .backlog_max = BACKLOG_MAX,
@@ -174,17 +204,6 @@ static struct result lock_down(const struct control *c, struct err *e)
 	return r;
 }
 
-// Each stream and each poll holds a descriptor.
-static void raise_descriptors(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max < CONNECTIONS_MAX + 256 ? limit.rlim_max : CONNECTIONS_MAX + 256;
-		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-			log_warn("control.descriptors", "limit=%llu", (unsigned long long)limit.rlim_cur);
-	}
-}
-
 static struct result open_store(struct control *c, struct err *e)
 {
 	AUTO_FREE char *path = mem_printf("%s/control/control.db", c->cfg->data_dir);
@@ -198,7 +217,6 @@ static struct result start(struct running *run, struct err *e)
 	AUTO_FREE char *store_dir = mem_printf("%s/control", c->cfg->data_dir);
 	AUTO_FREE char *recorder = config_socket(c->cfg, "recorder");
 	AUTO_FREE char *admin = config_socket(c->cfg, "control");
-	raise_descriptors();
 	json_object_seed(0); // before another thread makes objects
 	TRY(loop_new(&c->loop, e));
 	run->term = loop_signal_start(c->loop, SIGTERM, asked_to_stop, run);

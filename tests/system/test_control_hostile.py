@@ -1,6 +1,8 @@
 """Hostile input to control: garbage, oversized, truncated and slow requests on every route, odd identifiers, many streams. A clear
 error each time, and the process goes on."""
+import http.client
 import json
+import os
 import random
 import socket
 import time
@@ -8,7 +10,7 @@ import time
 import pytest
 
 from control_rig import TALK, Client, Rig, Stream, message
-from harness import SLOW, wait_until
+from harness import BIN, SLOW, wait_until
 
 pytestmark = pytest.mark.hostile
 
@@ -164,6 +166,41 @@ def test_many_streams(rig):
     anon, rss = rig.inst.roles["control"].memory_kib()
     assert SLOW > 1 or anon < 120 * 1024, (anon, rss)
     alive(rig)
+
+
+def test_a_flood_of_connections_leaves_the_model_its_own(instance):
+    """Where descriptors are few, clients can't take those that requests to models, the store and the recorder need."""
+    instance.start("recorder")
+    instance.start_model(TALK)
+    instance.settings["control"]["models"][0]["requests"] = 8
+    instance.write_config()
+    control = instance.process(["prlimit", "--nofile=200:200", BIN, "control", "--config", instance.config], "control", ready=True)
+    instance.control_url = f"http://{control.ready['address'].removeprefix('http://')}"
+    agent = Client(instance).post("/v1/agents", {"name": "a", "model": "m"})["id"]
+    session = Client(instance).post("/v1/sessions", {"agent": agent, "environment_id": instance.environment_id})["id"]
+    host, port = instance.control_url.removeprefix("http://").rsplit(":", 1)
+    conn = http.client.HTTPConnection(host, int(port), timeout=30 * SLOW)
+
+    def ask(method, path, body=None):
+        conn.request(method, path, body, {"x-api-key": instance.api_key})
+        answer = conn.getresponse()
+        text = answer.read()
+        assert answer.status == 200, text
+        return json.loads(text)["data"]
+
+    path = f"/v1/sessions/{session}/events"
+    ask("GET", path)
+    flood = [socket.create_connection((host, int(port))) for _ in range(300)]
+    try:
+        wait_until(lambda: len(os.listdir(f"/proc/{control.pid}/fd")) >= 128, "as many as there may be are taken")
+        ask("POST", path, json.dumps({"events": [message("x")]}))
+        wait_until(lambda: any(e["type"] == "session.status_idle" for e in ask("GET", path)), "the turn ends")
+        assert "session.error" not in [e["type"] for e in ask("GET", path)]
+        assert "accept_paused" not in control.tail()
+    finally:
+        for s in flood:
+            s.close()
+        conn.close()
 
 
 def rig_ps(rig):
