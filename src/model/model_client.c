@@ -173,6 +173,17 @@ static void on_data(void *arg, struct span bytes)
 		call->over = loop_timer_start(call->loop, END_WAIT_MS, on_over, call);
 }
 
+// What came to its end, with status 200, and was no answer: a page of some proxy's, or an endpoint of another kind.
+static void say_what_came(struct model_call *call)
+{
+	const char *type = http_call_field(call->http, "content-type");
+	char what[128];
+	if (type == NULL || span_starts(span_of(type), "text/event-stream"))
+		return;
+	snprintf(what, sizeof(what), "it is no event stream but %.60s; is this the url of a Messages API?", type);
+	model_failure_transport(&call->failure, what);
+}
+
 static void on_done(void *arg, int status, struct span body, const struct err *e)
 {
 	struct model_call *call = arg;
@@ -183,8 +194,10 @@ static void on_done(void *arg, int status, struct span body, const struct err *e
 		model_failure_transport(&call->failure, e->msg);
 	else if (!decided && status != 200)
 		model_failure_status(&call->failure, status, buf_span(&call->error_body), retry_after);
+	else if (!decided && !model_decoder_whole(call->decoder))
+		say_what_came(call);
 	call->http = NULL;
-	finish(call, !decided && (e != NULL || status != 200));
+	finish(call, !decided && call->failure.type != NULL);
 }
 
 static const struct buf *key_of(const struct model_client *c, const struct config_model *m)

@@ -29,7 +29,7 @@ struct world {
 	struct config_model model;
 	struct config_control control;
 	char key_path[64], url[64];
-	enum deed { WHOLE, NO_END, CUT, GARBAGE, STATUS, SILENT, STREAM_STAYS } deed;
+	enum deed { WHOLE, NO_END, CUT, GARBAGE, STATUS, SILENT, STREAM_STAYS, PAGE } deed;
 	char seen[512]; // of the request
 	struct model_call *call;
 	bool answered, retry;
@@ -53,6 +53,11 @@ static void handle(void *arg, struct http_exchange *x)
 	if (w->deed == STATUS) {
 		struct http_answer a = {.status = 429, .content_type = "application/json", .fields = "Retry-After: 3\r\n"};
 		http_exchange_answer(x, &a, SPAN_LIT("{\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow\"}}"));
+		return;
+	}
+	if (w->deed == PAGE) {
+		http_exchange_answer(x, &(struct http_answer){.status = 200, .content_type = "text/html"},
+		                     SPAN_LIT("<p>hello"));
 		return;
 	}
 	struct http_answer a = {.status = 200, .content_type = "text/event-stream"};
@@ -153,6 +158,9 @@ static void what_is_not_whole_is_a_failure(void **state)
 		assert_true(w->retry);
 		assert_string_equal(w->type, "model_request_failed_error");
 	}
+	ask(w, PAGE);
+	assert_true(!w->answered && w->retry);
+	assert_non_null(strstr(w->text, "no event stream but text/html"));
 	ask(w, STATUS);
 	assert_false(w->answered);
 	assert_string_equal(w->type, "model_rate_limited_error");
