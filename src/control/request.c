@@ -139,7 +139,7 @@ struct result request_param_int(const struct request *r, const char *name, int64
 {
 	*out = dflt;
 	const char *value = request_param(r, name);
-	if (value == NULL)
+	if (value == NULL || value[0] == '\0')
 		return OK;
 	uint64_t n = 0;
 	if (failed(span_to_u64(span_of(value), INT64_MAX, name, &n, NULL)) || (int64_t)n < min || (int64_t)n > max)

@@ -55,7 +55,8 @@ void request_refuse_kind(struct request *r, enum err_kind kind, const char *fmt,
 const char *request_param(const struct request *r, const char *name);
 // The n-th value of an array parameter, NULL behind the last.
 const char *request_param_nth(const struct request *r, const char *name, size_t n);
-// A whole number within [min, max]; `dflt` when absent; ERR_INVALID names the parameter.
+// A whole number within [min, max]; `dflt` when absent or empty, as official clients write null; ERR_INVALID names the
+// parameter.
 MUST_USE struct result request_param_int(const struct request *r, const char *name, int64_t min, int64_t max, int64_t dflt,
                                          int64_t *out, struct err *e);
 MUST_USE struct result request_param_bool(const struct request *r, const char *name, bool dflt, bool *out, struct err *e);

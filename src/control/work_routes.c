@@ -65,7 +65,7 @@ void work_heartbeat(struct request *r)
 	struct op *op = verb_new(r, heartbeat);
 	struct work_verb *v = op->arg;
 	const char *expected = request_param(r, "expected_last_heartbeat");
-	v->expected = expected == NULL ? NULL : mem_strdup(expected);
+	v->expected = expected == NULL || expected[0] == '\0' ? NULL : mem_strdup(expected);
 	if (failed(request_param_int(r, "desired_ttl_seconds", 1, INT64_MAX, 0, &v->desired_ttl, &e)))
 		op_refuse(op, &e);
 	else

@@ -3,6 +3,7 @@ be held twice, nothing lost when a poller, a worker or a message comes at the wr
 import concurrent.futures
 import socket
 import time
+import urllib.parse
 
 import pytest
 
@@ -42,9 +43,19 @@ def test_reclaim_of_what_was_not_acknowledged(rig):
     assert again["secret"] != first["secret"]
 
 
-@pytest.mark.parametrize("value", ["0", "1000", "x", "-1", "1e2", "", "999999999999999999999"])
+@pytest.mark.parametrize("value", ["0", "1000", "x", "-1", "1e2", " ", "999999999999999999999"])
 def test_block_ms_out_of_range(rig, value):
-    rig.env("GET", f"{rig.w}/poll?block_ms={value}", want=400)
+    rig.env("GET", f"{rig.w}/poll?block_ms={urllib.parse.quote(value)}", want=400)
+
+
+def test_null_as_official_clients_write_it(rig):
+    """They leave the value out; the default holds."""
+    rig.session()
+    assert rig.poll(block_ms="", reclaim_older_than_ms="")
+    assert rig.poll(block_ms="", reclaim_older_than_ms="") is None
+    lease = rig.claim()
+    assert rig.env.post(f"{lease.path}/heartbeat?expected_last_heartbeat=&desired_ttl_seconds=")["ttl_seconds"] == 60
+    rig.env("POST", f"{lease.path}/heartbeat", want=412, expected_last_heartbeat="NO_HEARTBEAT")
 
 
 def test_long_poll(rig):
