@@ -46,8 +46,9 @@ static long child_fds(const struct birth *b, long *image)
 // Where the init's uid inside is not 0, executing it would lose the capabilities that set-up needs: they are made ambient.
 static long child_keep_caps(void)
 {
-	static const unsigned char needed[] = {CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FOWNER,     CAP_SETGID,    CAP_SETUID,
-	                                       CAP_SETPCAP, CAP_NET_ADMIN,    CAP_SYS_CHROOT, CAP_SYS_ADMIN, CAP_SYS_RESOURCE};
+	static const unsigned char needed[] = {CAP_CHOWN,      CAP_DAC_OVERRIDE, CAP_FOWNER,      CAP_KILL,
+	                                       CAP_SETGID,     CAP_SETUID,       CAP_SETPCAP,     CAP_NET_ADMIN,
+	                                       CAP_SYS_CHROOT, CAP_SYS_ADMIN,    CAP_SYS_RESOURCE};
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct data[2] = {{0}};
 	long err = sys2(__NR_capget, &head, data);
