@@ -62,9 +62,10 @@ static struct result find_busy(struct op *op, struct store_tx *tx, struct err *e
 static void tell_busy(struct op *op)
 {
 	size_t i;
-	json_t *id;
-	json_array_foreach ((json_t *)op->arg, i, id)
+	json_t *ids = op->arg, *id;
+	json_array_foreach (ids, i, id) {
 		event_log_tell(op->c->log, json_string_value(id), EVENT_LOG_TURN_DUE);
+	}
 }
 
 static void release_json(void *arg)
