@@ -26,9 +26,9 @@ MUST_USE struct result logdir_walk(const char *dir, uint64_t from, uint64_t to,
                                    void *arg, struct err *e);
 
 struct logdir_tail {
-	bool present;        // there is a journal
-	bool gap;            // it goes on after `next`: what lies between is not there (or, from `from` on, a newer checkpoint covers it)
-	bool torn;           // its last record was cut off by a crash and never acknowledged
+	bool present; // there is a journal
+	bool gap;  // it goes on after `next`: what lies between is not there (or, from `from` on, a newer checkpoint covers it)
+	bool torn; // its last record was cut off by a crash and never acknowledged
 	uint64_t next;       // one past its last entry; `from` when it holds nothing new
 	uint64_t generation; // the newest segment's
 };

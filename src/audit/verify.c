@@ -74,7 +74,8 @@ static void check_kept(struct pass *p)
 	struct hash entries = tree_root(&p->by_entries), tiles = tree_root(&p->by_tiles);
 	if (!hash_eq(&entries, &p->kept->root) && !hash_eq(&tiles, &p->kept->root))
 		findings_add(&p->r->findings, FINDINGS_NO_INDEX, "checkpoint",
-		             "the first %" PRIu64 " entries are not those of the checkpoint that was kept: this is another "
+		             "the first %" PRIu64
+		             " entries are not those of the checkpoint that was kept: this is another "
 		             "history, signed with the same key; compare it with a backup, and take the key for stolen",
 		             p->kept->size);
 }
@@ -249,7 +250,8 @@ static struct result run_once(const char *dir, const struct note_verifier *key, 
 		             "the journal goes on later than this checkpoint ends: it is older than the log, or entries are "
 		             "missing");
 	else if (tail.gap && last)
-		findings_add(&r->findings, tail.next, "journal", "the journal goes on later, but this entry is not there whole");
+		findings_add(&r->findings, tail.next, "journal",
+		             "the journal goes on later, but this entry is not there whole");
 	if (!r->has_checkpoint && tail.present)
 		findings_add(&r->findings, FINDINGS_NO_INDEX, "checkpoint", "the checkpoint is missing: every log has one");
 	if (!r->has_checkpoint && !tail.present)

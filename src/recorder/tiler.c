@@ -17,7 +17,7 @@ struct tiler {
 	const char *dir;
 	const struct note_signer *signer;
 	struct tree tree;
-	uint64_t published; // the checkpoint's size
+	uint64_t published;                        // the checkpoint's size
 	struct hash edge[TILE_LEVELS][TILE_WIDTH]; // the hashes of each level's last, unfinished tile
 	struct buf bundle;                         // likewise its entries
 	int files[OPEN_MAX_FILES];                 // written, not yet synced
