@@ -1,11 +1,13 @@
 #include "base/config.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/words.h"
 #include "base/yaml.h"
 
 #define CONFIG_MAX (1 << 20)
@@ -16,13 +18,24 @@ struct reader {
 	char dir[PATH_MAX];
 };
 
+// What stands here goes into paths, addresses and log lines.
+static struct result one_line(struct reader *r, const struct yaml_node *n, const char *key, struct span *out, struct err *e)
+{
+	TRY(yaml_text(r->doc, n, key, out, e));
+	for (size_t i = 0; i < out->len; i++) {
+		if ((unsigned char)out->data[i] < 0x20 || out->data[i] == 0x7f)
+			return yaml_fail(r->doc, n, e, "%s: expected one line without control characters", key);
+	}
+	return OK;
+}
+
 static struct result read_text(struct reader *r, const struct yaml_node *map, const char *key, char **out, struct err *e)
 {
 	const struct yaml_node *n = yaml_get(map, key);
 	if (n == NULL)
 		return OK;
 	struct span text;
-	TRY(yaml_text(r->doc, n, key, &text, e));
+	TRY(one_line(r, n, key, &text, e));
 	free(*out);
 	*out = span_dup(text);
 	return OK;
@@ -39,7 +52,7 @@ static struct result read_path(struct reader *r, const struct yaml_node *map, co
 	if (n == NULL)
 		return OK;
 	struct span text;
-	TRY(yaml_text(r->doc, n, key, &text, e));
+	TRY(one_line(r, n, key, &text, e));
 	free(*out);
 	*out = absolute(r, text);
 	return OK;
@@ -79,7 +92,8 @@ static struct result read_word(struct reader *r, const struct yaml_node *map, co
 		if (strcmp(*out, *w) == 0)
 			return OK;
 	}
-	return yaml_fail(r->doc, n, e, "%s: '%s' is not known; it can be '%s'", key, *out, words[0]);
+	AUTO_FREE char *all = words_joined(words, " or ");
+	return yaml_fail(r->doc, n, e, "%s: '%s' is not known; it can be %s", key, *out, all);
 }
 
 static struct result required(struct reader *r, const struct yaml_node *at, const char *what, const char *value, struct err *e)
@@ -98,6 +112,17 @@ static struct result read_url(struct reader *r, const struct yaml_node *map, con
 	const struct yaml_node *n = yaml_get(map, key);
 	if (n != NULL && !span_starts(n->text, "http://") && !span_starts(n->text, "https://"))
 		return yaml_fail(r->doc, n, e, "%s: expected a URL that starts http:// or https://", key);
+	return OK;
+}
+
+// ADDRESS:PORT
+static struct result read_listen(struct reader *r, const struct yaml_node *map, const char *key, char **out, struct err *e)
+{
+	TRY(read_text(r, map, key, out, e));
+	const char *colon = strrchr(*out, ':');
+	uint64_t port;
+	if (colon == NULL || colon == *out || failed(span_to_u64(span_of(colon + 1), 65535, key, &port, NULL)))
+		return yaml_fail(r->doc, yaml_get(map, key), e, "%s: expected ADDRESS:PORT, such as 127.0.0.1:8400", key);
 	return OK;
 }
 
@@ -152,6 +177,10 @@ static struct result read_environments(struct reader *r, const struct yaml_node 
 		if (strncmp(env->id, "env_", 4) != 0 || strlen(env->id) > 40)
 			return yaml_fail(r->doc, n, e,
 			                 "id: an environment's id starts with env_ and has at most 40 characters");
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(c->environments[k].id, env->id) == 0)
+				return yaml_fail(r->doc, n, e, "id: %s stands in this list twice", env->id);
+		}
 	}
 	return OK;
 }
@@ -166,7 +195,7 @@ static struct result read_control(struct reader *r, const struct yaml_node *n, s
 	c->control.listen = mem_strdup("127.0.0.1:8400");
 	c->control.store = mem_strdup("sqlite");
 	TRY(yaml_check_keys(r->doc, n, "control", keys, e));
-	TRY(read_text(r, n, "listen", &c->control.listen, e));
+	TRY(read_listen(r, n, "listen", &c->control.listen, e));
 	TRY(read_word(r, n, "store", stores, &c->control.store, e));
 	TRY(read_path(r, n, "api_key_file", &c->control.api_key_file, e));
 	TRY(required(r, n, "api_key_file", c->control.api_key_file, e));
@@ -283,6 +312,8 @@ struct result config_load(const char *path, struct config **out, struct err *e)
 	struct yaml_doc *doc;
 	struct reader r;
 	AUTO_FREE char *real = realpath(path, NULL);
+	if (real == NULL && errno != ENOENT && errno != ENOTDIR)
+		return err_sys(e, "%s", path);
 	if (real == NULL)
 		return err_set(e, ERR_NOT_FOUND, "%s: no such configuration file; 'sallyport init DIR' writes one", path);
 	TRY(yaml_load(path, CONFIG_MAX, &doc, e));

@@ -1,5 +1,7 @@
 #include "base/words.h"
 
+#include "base/mem.h"
+
 #define WORD_MAX 64
 
 static size_t smaller(size_t a, size_t b)
@@ -48,4 +50,15 @@ const char *words_nearest(struct span word, const char *const *known)
 		}
 	}
 	return best;
+}
+
+char *words_joined(const char *const *words, const char *between)
+{
+	char *all = mem_strdup("");
+	for (const char *const *w = words; *w != NULL; w++) {
+		char *more = mem_printf("%s%s%s", all, w == words ? "" : between, *w);
+		free(all);
+		all = more;
+	}
+	return all;
 }

@@ -9,6 +9,7 @@
 
 #define DEPTH_MAX 32
 #define NODES_MAX 100000
+#define KEYS_MAX 1000 // of one map: each is compared with all before it
 
 struct builder {
 	yaml_parser_t parser;
@@ -104,6 +105,8 @@ static struct result build_map(struct builder *b, unsigned depth, struct yaml_no
 				               b->doc->name, b->event.start_mark.line + 1, b->event.start_mark.column + 1,
 				               SPAN_FMT(span_head(key, 60)), map->pairs[i].line);
 		}
+		if (map->count == KEYS_MAX)
+			return fail_here(b, e, "too many keys");
 		map->pairs = mem_grow(map->pairs, map->count + 1, sizeof(*map->pairs));
 		struct yaml_pair *p = &map->pairs[map->count++];
 		*p = (struct yaml_pair){{span_dup(key), key.len},

@@ -1,8 +1,8 @@
 // Strict YAML over libyaml's events: a tree whose nodes know their line and column.
 //
 // Refused: aliases and anchors, tags, merge keys, duplicate keys, more than one document, keys that are not plain words,
-// nesting deeper than 32, more than 100,000 nodes. There are no implicit types: a scalar is text, and the reader of a key says
-// what it must be. Every error reads "FILE:LINE:COLUMN: what is wrong".
+// nesting deeper than 32, more than 100,000 nodes or 1,000 keys of one map. There are no implicit types: a scalar is text, and
+// the reader of a key says what it must be. Every error reads "FILE:LINE:COLUMN: what is wrong".
 #ifndef SALLYPORT_BASE_YAML_H
 #define SALLYPORT_BASE_YAML_H
 

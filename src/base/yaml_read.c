@@ -33,12 +33,7 @@ struct result yaml_check_keys(const struct yaml_doc *d, const struct yaml_node *
 		if (near != NULL)
 			return yaml_fail(d, &at, e, "unknown key '%.*s' in %s; did you mean '%s'?",
 			                 SPAN_FMT(span_head(p->key, 60)), what, near);
-		AUTO_FREE char *all = mem_strdup("");
-		for (k = known; *k != NULL; k++) {
-			char *more = mem_printf("%s%s%s", all, k == known ? "" : ", ", *k);
-			free(all);
-			all = more;
-		}
+		AUTO_FREE char *all = words_joined(known, ", ");
 		return yaml_fail(d, &at, e, "unknown key '%.*s' in %s; known are: %s", SPAN_FMT(span_head(p->key, 60)), what,
 		                 all);
 	}

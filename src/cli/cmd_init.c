@@ -1,4 +1,5 @@
 // sallyport init DIR: a configuration, keys and the private authority, each made once and never overwritten.
+#include <errno.h>
 #include <limits.h>
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "audit/note.h"
+#include "base/config.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -26,6 +28,7 @@ struct init {
 	char model_key_file[PATH_MAX]; // "": none
 	char environment[ID_MAX];
 	char origin[300];
+	bool made_dir, made_keys, made_certs, made_config; // by us: what a failure takes away again
 };
 
 static char *path_in(const struct init *in, const char *name)
@@ -33,16 +36,19 @@ static char *path_in(const struct init *in, const char *name)
 	return mem_printf("%s/%s", in->dir, name);
 }
 
+static struct result exists(const char *path, struct err *e)
+{
+	return err_set(e, ERR_CONFLICT,
+	               "%s exists already and init never overwrites\n"
+	               "choose another directory, or remove what is there yourself",
+	               path);
+}
+
 static struct result place(const struct init *in, const char *name, struct span content, mode_t mode, struct err *e)
 {
 	AUTO_FREE char *path = path_in(in, name);
 	if (failed(file_create(path, content, mode, e)))
-		return e->kind == ERR_CONFLICT
-		               ? err_set(e, ERR_CONFLICT,
-		                         "%s exists already and init never overwrites\nchoose another directory, or "
-		                         "remove what is there yourself",
-		                         path)
-		               : FAIL;
+		return e->kind == ERR_CONFLICT ? exists(path, e) : FAIL;
 	return OK;
 }
 
@@ -54,10 +60,7 @@ static struct result refuse_existing(const struct init *in, struct err *e)
 		AUTO_FREE char *path = path_in(in, names[i]);
 		struct stat st;
 		if (lstat(path, &st) == 0)
-			return err_set(e, ERR_CONFLICT,
-			               "%s exists already and init never overwrites\n"
-			               "choose another directory, or remove what is there yourself",
-			               path);
+			return exists(path, e);
 	}
 	return OK;
 }
@@ -125,7 +128,7 @@ static char *quoted(const char *text)
 	return text[strspn(text, PLAIN_SCALAR)] == '\0' ? mem_strdup(text) : json_dumps(j, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 }
 
-static struct result write_config(const struct init *in, struct err *e)
+static struct result write_config(struct init *in, struct err *e)
 {
 	AUTO_BUF struct buf b;
 	buf_init(&b, 65536);
@@ -176,21 +179,59 @@ static struct result write_config(const struct init *in, struct err *e)
 	                      "  key_file: keys/audit.pem\n",
 	                      in->environment, in->environment, origin);
 	BUG_ON(!ok);
-	return place(in, "sallyport.yaml", buf_span(&b), 0644, e);
+	TRY(place(in, "sallyport.yaml", buf_span(&b), 0644, e));
+	in->made_config = true;
+	// What was given on the command line stands in it unchecked.
+	AUTO_FREE char *path = path_in(in, "sallyport.yaml");
+	struct config *c;
+	TRY(config_load(path, &c, e));
+	config_free(c);
+	return OK;
 }
 
-static struct result make_all(const struct init *in, struct err *e)
+static struct result make_dir(const struct init *in, const char *name, mode_t mode, bool *made, struct err *e)
 {
-	AUTO_FREE char *keys = path_in(in, "keys"), *certs = path_in(in, "certs");
-	TRY(file_mkdirs(in->dir, 0755, e));
+	AUTO_FREE char *path = path_in(in, name);
+	*made = mkdir(path, mode) == 0;
+	if (*made)
+		return OK;
+	return errno == EEXIST ? exists(path, e) : err_sys(e, "%s: create directory", path);
+}
+
+static struct result fill(struct init *in, struct err *e)
+{
 	TRY(refuse_existing(in, e));
-	TRY(file_mkdirs(keys, 0700, e));
-	TRY(file_mkdirs(certs, 0755, e));
+	TRY(make_dir(in, "keys", 0700, &in->made_keys, e));
+	TRY(make_dir(in, "certs", 0755, &in->made_certs, e));
 	TRY(make_secret(in, "keys/api", "sp-api", e));
 	TRY(make_secret(in, "keys/environment", "sp-env", e));
 	TRY(make_authority(in, e));
 	TRY(make_log_key(in, e));
 	return write_config(in, e);
+}
+
+// Nothing half made stays. What can't be removed either is seen by the next init.
+static void unmake(const struct init *in)
+{
+	AUTO_FREE char *keys = path_in(in, "keys"), *certs = path_in(in, "certs"), *config = path_in(in, "sallyport.yaml");
+	if (in->made_config)
+		unlink(config);
+	if ((in->made_certs && failed(file_remove_tree(certs, NULL))) ||
+	    (in->made_keys && failed(file_remove_tree(keys, NULL))))
+		return;
+	if (in->made_dir)
+		rmdir(in->dir);
+}
+
+static struct result make_all(struct init *in, struct err *e)
+{
+	struct stat st;
+	in->made_dir = lstat(in->dir, &st) != 0;
+	TRY(file_mkdirs(in->dir, 0755, e));
+	struct result r = fill(in, e);
+	if (failed(r))
+		unmake(in);
+	return r;
 }
 
 // What is typed is meant from where one stands; in the file it would start from the file's own directory.

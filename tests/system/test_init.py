@@ -1,7 +1,10 @@
 """`sallyport init DIR` writes what every role needs, keeps its secrets to their owner, and never overwrites."""
 import json
+import os
 import stat
 import subprocess
+
+from harness import BIN
 
 
 def mode(path):
@@ -58,6 +61,35 @@ def test_paths_are_meant_from_where_one_stands_and_mean_nothing_in_yaml(sallypor
     assert f"nothing of Sallyport runs on {workdir}/data # here" in sallyport("ps", "--config", config).stderr
     refused = sallyport("init", "other", "--model-url", "ftp://x", cwd=workdir)
     assert refused.returncode == 2 and "http://" in refused.stderr and not (workdir / "other").exists()
+
+
+def test_what_makes_no_configuration_leaves_nothing(sallyport, workdir):
+    for option, value, says in (("--listen", "nowhere", "expected ADDRESS:PORT"), ("--listen", "", "expected a text"),
+                                ("--model-url", "http://h\n", "expected one line")):
+        refused = sallyport("init", workdir / "new", option, value)
+        assert refused.returncode == 1 and says in refused.stderr, refused.stderr
+        assert not (workdir / "new").exists()
+
+
+def test_it_cleans_up_what_it_could_not_finish(sallyport, workdir):
+    """A disk that is full after some files, one that is read-only: nothing half made stays, and what was there does."""
+    disk = workdir / "disk"
+    disk.mkdir()
+    script = ('mount -t tmpfs -o size=16k,nr_inodes=30 tmpfs "$1" && "$2" init "$1/i"; code=$?; find "$1" -mindepth 1; umount "$1" && '
+              'mount -t tmpfs tmpfs "$1" && mkdir "$1/i" && touch "$1/i/mine"; '
+              'mount -o remount,ro "$1"; "$2" init "$1/i"; echo "$code $?"; find "$1/i" -mindepth 1')
+    flags = ["-m"] if os.geteuid() == 0 else ["-Urm"]
+    done = subprocess.run(["unshare", *flags, "sh", "-c", script, "sh", disk, BIN], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["1 1", f"{disk}/i/mine"], done.stdout + done.stderr
+    assert "No space left on device" in done.stderr and "Read-only file system" in done.stderr
+
+
+def test_secrets_are_private_under_any_umask(sallyport, workdir):
+    for mask in (0, 0o077):
+        subprocess.run([BIN, "init", workdir / f"i{mask}"], check=True, umask=mask, capture_output=True)
+        keys = workdir / f"i{mask}/keys"
+        assert mode(keys) == 0o700 and {mode(p) for p in keys.iterdir()} == {0o600}
+        assert mode(workdir / f"i{mask}") & 0o022 == 0
 
 
 def test_what_it_writes_is_read(sallyport, workdir):

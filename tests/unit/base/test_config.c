@@ -128,6 +128,44 @@ static void config_refusals(void **state)
 	refuses_config("version: 1\ndata_dir: d\nworker:\n  root: relative/dir\n", "root: expected host-usr");
 	refuses_config("version: 1\ndata_dir: d\ncontrol:\n  api_key_file: k\n  environments:\n    - {id: x, name: n}\n",
 	               "starts with env_");
+	refuses_config(
+	        "version: 1\ndata_dir: d\ncontrol:\n  api_key_file: k\n  environments:\n"
+	        "    - {id: env_1, name: a}\n    - {id: env_1, name: b}\n",
+	        ":7:7: id: env_1 stands in this list twice");
+	refuses_config(
+	        "version: 1\ndata_dir: d\ncontrol:\n  api_key_file: k\n  environments:\n"
+	        "    - {id: env_1, name: a, calls: once}\n",
+	        "calls: 'once' is not known; it can be at-most-once or at-least-once");
+	refuses_config("version: 1\ndata_dir: d\ncontrol:\n  listen: localhost\n", ":4:11: listen: expected ADDRESS:PORT");
+	refuses_config("version: 1\ndata_dir: d\ncontrol:\n  listen: ':80'\n", "expected ADDRESS:PORT");
+	refuses_config("version: 1\ndata_dir: d\ncontrol:\n  listen: h:65536\n", "expected ADDRESS:PORT");
+	refuses_config("version: 1\ndata_dir: \"d\\nx\"\n", ":2:11: data_dir: expected one line");
+	refuses_config("version: 1\ndata_dir: d\naudit:\n  origin: \"o\\x1b[1m\"\n", "origin: expected one line");
+	refuses_config("version: 1\r\ndata_dir: d\r\nx: 1\r\n", ":3:1: unknown key 'x'");
+	refuses_config("version: 1\ndata_dir: d\n\tregion: x\n", "not valid YAML");
+	AUTO_BUF struct buf many;
+	buf_init(&many, 1 << 20);
+	for (int i = 0; i < 1001; i++)
+		assert_true(buf_printf(&many, "k%d: x\n", i));
+	refuses_config(buf_str(&many), ":1001:1: too many keys");
+}
+
+static void config_files(void **state)
+{
+	(void)state;
+	struct config *c;
+	struct err e = {0};
+	assert_true(failed(config_load("/nowhere/sallyport.yaml", &c, &e)));
+	assert_non_null(strstr(e.msg, "no such configuration file"));
+	assert_true(failed(config_load("/", &c, &e)));
+	assert_string_equal(e.msg, "/: not a regular file");
+	char loop[] = "/tmp/sallyport-loop-XXXXXX";
+	assert_non_null(mkdtemp(loop));
+	AUTO_FREE char *link = mem_printf("%s/link", loop);
+	assert_int_equal(symlink(link, link), 0);
+	assert_true(failed(config_load(link, &c, &e)));
+	assert_non_null(strstr(e.msg, "Too many levels of symbolic links"));
+	assert_false(failed(file_remove_tree(loop, NULL)));
 }
 
 static void config_values(void **state)
@@ -162,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(yaml_refusals), cmocka_unit_test(yaml_cut_at_every_byte), cmocka_unit_test(yaml_values),
 	        cmocka_unit_test(nearest_words), cmocka_unit_test(config_refusals),        cmocka_unit_test(config_values),
+	        cmocka_unit_test(config_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
