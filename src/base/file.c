@@ -112,8 +112,16 @@ struct result file_read_secret(const char *path, struct buf *out, struct err *e)
 	while (buf_len(out) > 0 && (out->mem[out->end - 1] == '\n' || out->mem[out->end - 1] == '\r'))
 		out->end--;
 	if (buf_len(out) == 0)
-		return err_set(e, ERR_INVALID, "%s: empty, expected a secret on one line", path);
+		return err_set(e, ERR_INVALID, "%s: empty, expected a secret", path);
 	return OK;
+}
+
+struct result file_read_key(const char *path, struct buf *out, struct err *e)
+{
+	TRY(file_read_secret(path, out, e));
+	return span_is_visible(buf_span(out))
+	               ? OK
+	               : err_set(e, ERR_INVALID, "%s: expected a key on one line, without spaces or control characters", path);
 }
 
 // The directory part of `path` into `out` ("." without one).
@@ -134,10 +142,13 @@ static struct result sync_parent(const char *path, struct err *e)
 	return OK;
 }
 
+#define TMP_MARK ".tmp-"
+#define TMP_DIGITS 16
+
 static struct result write_and_place(const char *path, struct span content, mode_t mode, bool replace, struct err *e)
 {
 	char tmp[PATH_MAX];
-	int n = snprintf(tmp, sizeof(tmp), "%s.tmp-%016llx", path, (unsigned long long)random_u64());
+	int n = snprintf(tmp, sizeof(tmp), "%s" TMP_MARK "%016llx", path, (unsigned long long)random_u64());
 	if (n < 0 || n >= (int)sizeof(tmp))
 		return err_set(e, ERR_INVALID, "%s: path too long", path);
 	AUTO_FD int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -164,6 +175,28 @@ struct result file_write_atomic(const char *path, struct span content, mode_t mo
 struct result file_create(const char *path, struct span content, mode_t mode, struct err *e)
 {
 	return write_and_place(path, content, mode, false, e);
+}
+
+static bool is_leftover(const char *name)
+{
+	size_t n = strlen(name), tail = strlen(TMP_MARK) + TMP_DIGITS;
+	return n > tail && strncmp(name + n - tail, TMP_MARK, strlen(TMP_MARK)) == 0 &&
+	       strspn(name + n - TMP_DIGITS, "0123456789abcdef") == TMP_DIGITS;
+}
+
+struct result file_remove_leftovers(const char *dir, struct err *e)
+{
+	DIR *d = opendir(dir);
+	struct dirent *ent;
+	if (d == NULL)
+		return err_sys(e, "%s", dir);
+	struct result r = OK;
+	while (!failed(r) && (ent = readdir(d)) != NULL) {
+		if (is_leftover(ent->d_name) && unlinkat(dirfd(d), ent->d_name, 0) != 0)
+			r = err_sys(e, "%s/%s: remove", dir, ent->d_name);
+	}
+	closedir(d);
+	return r;
 }
 
 struct result file_mkdirs(const char *path, mode_t mode, struct err *e)

@@ -22,9 +22,12 @@ void fd_close(int *fd); // closes unless -1, sets -1
 // ERR_NOT_FOUND when it is not there.
 MUST_USE struct result file_read(const char *path, struct buf *out, struct err *e);
 
-// A secret of one line: as file_read, then the trailing newline is dropped; refuses (ERR_DENIED) a file that others than the
-// owner and group can read or write (mode & 0007), and an empty one. The caller wipes it.
+// A secret: as file_read, then trailing newlines are dropped; refuses (ERR_DENIED) a file that others than the owner and group
+// can read or write (mode & 0007), and an empty one. The caller wipes it.
 MUST_USE struct result file_read_secret(const char *path, struct buf *out, struct err *e);
+
+// A secret that is a key of one line, such as goes into an HTTP field: ERR_INVALID unless it is visible ASCII.
+MUST_USE struct result file_read_key(const char *path, struct buf *out, struct err *e);
 
 // Writes all of it to a temporary file beside `path`, syncs, renames over it and syncs the directory: a reader sees the old
 // content or the new, also after power loss. `mode` is the new file's mode.
@@ -32,6 +35,9 @@ MUST_USE struct result file_write_atomic(const char *path, struct span content, 
 
 // As file_write_atomic, but fails with ERR_CONFLICT if `path` exists, and never replaces it.
 MUST_USE struct result file_create(const char *path, struct span content, mode_t mode, struct err *e);
+
+// Removes the temporary files that these two leave in a directory when they are killed. Nobody may be writing there.
+MUST_USE struct result file_remove_leftovers(const char *dir, struct err *e);
 
 // Creates a directory and its missing parents with `mode`; one that exists is fine.
 MUST_USE struct result file_mkdirs(const char *path, mode_t mode, struct err *e);

@@ -90,3 +90,12 @@ bool span_is_utf8(struct span a)
 	}
 	return true;
 }
+
+bool span_is_visible(struct span a)
+{
+	for (size_t i = 0; i < a.len; i++) {
+		if (a.data[i] <= ' ' || a.data[i] > '~')
+			return false;
+	}
+	return true;
+}

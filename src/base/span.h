@@ -80,5 +80,6 @@ size_t span_utf8_len(struct span a);
 
 // True for well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms).
 bool span_is_utf8(struct span a);
+bool span_is_visible(struct span a); // ASCII from '!' to '~' and nothing else
 
 #endif

@@ -29,11 +29,13 @@ static struct result choose_key(const struct config *c, struct buf *key, struct 
 {
 	const char *named = getenv("ANTHROPIC_API_KEY");
 	if (named != NULL && *named != '\0')
-		return buf_add_str(key, named) ? OK : err_set(e, ERR_INVALID, "ANTHROPIC_API_KEY is too long");
+		return span_is_visible(span_of(named)) && buf_add_str(key, named)
+		               ? OK
+		               : err_set(e, ERR_INVALID, "ANTHROPIC_API_KEY is no key: too long, or not one word on one line");
 	if (c == NULL || c->control.api_key_file == NULL)
 		return err_set(e, ERR_MISUSED,
 		               "no API key: set ANTHROPIC_API_KEY, or use a configuration with control.api_key_file");
-	return file_read_secret(c->control.api_key_file, key, e);
+	return file_read_key(c->control.api_key_file, key, e);
 }
 
 struct result api_init(struct api *a, struct loop *l, const struct config *c, struct err *e)

@@ -152,7 +152,7 @@ static struct result read_api_key(struct up *u, struct err *e)
 {
 	AUTO_BUF struct buf key;
 	buf_init(&key, 4096);
-	TRY(file_read_secret(u->config->control.api_key_file, &key, e));
+	TRY(file_read_key(u->config->control.api_key_file, &key, e));
 	free(u->api_key_header);
 	u->api_key_header = mem_printf("x-api-key: %s", buf_str(&key));
 	mem_wipe(key.mem, key.cap);

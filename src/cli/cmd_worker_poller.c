@@ -49,7 +49,7 @@ static struct result read_key(const struct cli_args *a, const struct worker_setu
 {
 	int fd = -1;
 	if (cli_value(a, "key-fd") == NULL)
-		return file_read_secret(s->key_file, key, e);
+		return file_read_key(s->key_file, key, e);
 	TRY(descriptor(a, "key-fd", &fd, e));
 	char *to = buf_reserve(key, KEY_MAX - 1);
 	ssize_t n = pread(fd, to, KEY_MAX - 1, 0);
@@ -57,18 +57,9 @@ static struct result read_key(const struct cli_args *a, const struct worker_setu
 		return err_set(e, ERR_NOT_FOUND, "the environment key is empty");
 	buf_commit(key, (size_t)n);
 	fd_close(&fd);
-	return OK;
-}
-
-// It goes into a header field.
-static struct result check_key(struct span key, struct err *e)
-{
-	for (size_t i = 0; i < key.len; i++) {
-		if (key.data[i] <= ' ' || key.data[i] > '~')
-			return err_set(e, ERR_INVALID,
-			               "the environment key holds a space or another character that no key has");
-	}
-	return OK;
+	return span_is_visible(buf_span(key))
+	               ? OK
+	               : err_set(e, ERR_INVALID, "the environment key holds a space or another character that no key has");
 }
 
 static struct result run_poller(const struct cli_args *a, const struct worker_setup *s, struct err *e)
@@ -80,8 +71,6 @@ static struct result run_poller(const struct cli_args *a, const struct worker_se
 	TRY(descriptor(a, "spawner-fd", &spawner_fd, e));
 	buf_init(&key, KEY_MAX);
 	struct result r = read_key(a, s, &key, e);
-	if (!failed(r))
-		r = check_key(buf_span(&key), e);
 	const struct worker_opts opts = {.config = s->config,
 	                                 .environment = s->environment,
 	                                 .base_url = s->base_url,

@@ -172,7 +172,7 @@ static struct result check_secret(const char *path, struct err *e)
 {
 	AUTO_BUF struct buf secret;
 	buf_init(&secret, 4096);
-	TRY(file_read_secret(path, &secret, e));
+	TRY(file_read_key(path, &secret, e));
 	mem_wipe(secret.mem, secret.cap);
 	return OK;
 }

@@ -55,7 +55,7 @@ static struct result hash_file(const char *path, uint8_t out[AUTH_HASH_LEN], str
 {
 	AUTO_BUF struct buf secret;
 	buf_init(&secret, 4096);
-	TRY(file_read_secret(path, &secret, e));
+	TRY(file_read_key(path, &secret, e));
 	auth_hash(buf_span(&secret), out);
 	mem_wipe(secret.mem, secret.cap);
 	return OK;

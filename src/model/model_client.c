@@ -32,7 +32,7 @@ struct model_call {
 
 static struct result read_key(const struct config_model *m, struct buf *key, struct err *e)
 {
-	if (!failed(file_read_secret(m->key_file, key, e)))
+	if (!failed(file_read_key(m->key_file, key, e)))
 		return OK;
 	if (e->kind != ERR_NOT_FOUND)
 		return FAIL;

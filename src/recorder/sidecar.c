@@ -20,6 +20,7 @@ struct result sidecar_open(const char *dir, struct sidecar **out, struct err *e)
 {
 	AUTO_FREE char *path = mem_printf("%s/sidecar", dir);
 	TRY(file_mkdirs(path, 0700, e));
+	TRY(file_remove_leftovers(path, e)); // one may hold a key that somebody means to erase
 	struct sidecar *s = NEW(struct sidecar);
 	s->dir = mem_strdup(dir);
 	idmap_init(&s->map);

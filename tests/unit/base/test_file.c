@@ -88,6 +88,40 @@ static void test_a_secret_is_one_line_and_private(void **state)
 	assert_true(failed(file_read_secret(in_dir("key"), &b, &e)));
 }
 
+static void test_a_key_is_one_word(void **state)
+{
+	static const char *const none[] = {"sp-api-x\nX-Evil: 1\n", "two words", "tab\t", "caf\xc3\xa9", "\x7f"};
+	AUTO_BUF struct buf b;
+
+	(void)state;
+	buf_init(&b, 100);
+	assert_false(failed(file_write_atomic(in_dir("word"), SPAN_LIT("sp-api-x\n"), 0600, &e)));
+	assert_false(failed(file_read_key(in_dir("word"), &b, &e)));
+	assert_string_equal(buf_str(&b), "sp-api-x");
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		assert_false(failed(file_write_atomic(in_dir("word"), span_of(none[i]), 0600, &e)));
+		assert_true(failed(file_read_key(in_dir("word"), &b, &e)));
+		assert_non_null(strstr(e.msg, "expected a key on one line"));
+	}
+}
+
+static void test_leftovers_are_removed_and_nothing_else(void **state)
+{
+	static const char *const kept[] = {"left/a", "left/a.tmp-1", "left/a.tmp-00000000000000zz",
+	                                   "left/.tmp-0123456789abcdef"};
+
+	(void)state;
+	assert_false(failed(file_mkdirs(in_dir("left"), 0700, &e)));
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		assert_false(failed(file_create(in_dir(kept[i]), SPAN_LIT("x"), 0600, &e)));
+	assert_false(failed(file_create(in_dir("left/a.tmp-0123456789abcdef"), SPAN_LIT("x"), 0600, &e)));
+	assert_false(failed(file_remove_leftovers(in_dir("left"), &e)));
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		assert_int_equal(access(in_dir(kept[i]), F_OK), 0);
+	assert_int_not_equal(access(in_dir("left/a.tmp-0123456789abcdef"), F_OK), 0);
+	assert_true(failed(file_remove_leftovers(in_dir("nowhere"), &e)));
+}
+
 static void test_a_pipe_does_not_block_reading(void **state)
 {
 	AUTO_BUF struct buf b;
@@ -168,6 +202,8 @@ int main(void)
 	        cmocka_unit_test(test_writing_and_reading),
 	        cmocka_unit_test(test_creating_never_replaces),
 	        cmocka_unit_test(test_a_secret_is_one_line_and_private),
+	        cmocka_unit_test(test_a_key_is_one_word),
+	        cmocka_unit_test(test_leftovers_are_removed_and_nothing_else),
 	        cmocka_unit_test(test_a_pipe_does_not_block_reading),
 	        cmocka_unit_test(test_directories),
 	        cmocka_unit_test(test_a_deep_tree_is_removed),
