@@ -4,24 +4,21 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "net/listener.h"
 #include "net/local_socket.h"
 
 #define CONNECTIONS_MAX 64
-#define PAUSE_MS 100
 
 struct admin_server {
 	struct loop *loop;
 	char *path;
-	int fd;
-	struct loop_fd *watch;
-	struct loop_timer *resume;
+	struct listener *listener;
 	struct admin_conn *conns;
 	size_t n_conns;
 	void (*handle)(void *arg, struct admin_request *r, struct span verb, const json_t *request);
@@ -47,9 +44,9 @@ struct admin_request {
 	json_t *json;
 };
 
-static void watch_listener(struct admin_server *s)
+static void tell_room(struct admin_server *s)
 {
-	loop_fd_watch(s->watch, s->n_conns < CONNECTIONS_MAX && s->resume == NULL ? EPOLLIN : 0);
+	listener_room(s->listener, s->n_conns < CONNECTIONS_MAX);
 }
 
 static void conn_close(struct admin_conn *c)
@@ -67,7 +64,7 @@ static void conn_close(struct admin_conn *c)
 		c->next->prev = c->prev;
 	s->n_conns--;
 	free(c);
-	watch_listener(s);
+	tell_room(s);
 }
 
 static void queue_line(struct admin_conn *c, json_t *answer)
@@ -195,60 +192,18 @@ static void conn_start(struct admin_server *s, int fd)
 	c->watch = loop_fd_start(s->loop, fd, EPOLLIN, conn_ready, c);
 }
 
-static void resume(void *arg)
+static void incoming(void *arg)
 {
 	struct admin_server *s = arg;
-	s->resume = NULL;
-	watch_listener(s);
-}
-
-static void listener_ready(void *arg, uint32_t events)
-{
-	(void)events;
-	struct admin_server *s = arg;
-	AUTO_FD int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	uid_t uid = 0;
-	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			s->resume = loop_timer_start(s->loop, PAUSE_MS, resume, s);
-	} else if (!admin_address_peer_trusted(fd, &uid)) {
-		log_warn("admin.refused", "uid=%u", (unsigned)uid);
-	} else {
-		conn_start(s, STEAL_FD(fd));
-	}
-	watch_listener(s);
-}
-
-// Whether somebody listens there; a socket that nobody does is removed.
-static struct result make_way(const char *path, const struct sockaddr_un *a, struct err *e)
-{
-	struct stat st;
-	if (lstat(path, &st) != 0)
-		return errno == ENOENT ? OK : err_sys(e, "%s", path);
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, ERR_CONFLICT, "%s: exists and is not a socket; move it away", path);
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred peer = {0};
+	AUTO_FD int fd = listener_accept(s->listener, NULL, NULL);
 	if (fd < 0)
-		return err_sys(e, "socket");
-	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN)
-		return err_set(e, ERR_CONFLICT, "%s: another process serves it; stop that one first", path);
-	if (errno != ECONNREFUSED && errno != ENOENT)
-		return err_sys(e, "%s", path);
-	return unlink(path) == 0 || errno == ENOENT ? OK : err_sys(e, "%s: remove the stale socket", path);
-}
-
-static struct result open_socket(const char *path, int *out, struct err *e)
-{
-	struct sockaddr_un a;
-	AUTO_FD int dir = -1;
-	TRY(admin_address_of(path, &a, &dir, e));
-	TRY(make_way(path, &a, e));
-	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	// The mode given to the descriptor becomes the file's, so it is never there with a wider one.
-	if (fd < 0 || fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 128) != 0)
-		return err_sys(e, "%s: bind", path);
-	*out = STEAL_FD(fd);
-	return OK;
+		return;
+	if (local_socket_trusted(fd, &peer))
+		conn_start(s, STEAL_FD(fd));
+	else
+		log_warn("admin.refused", "uid=%u", (unsigned)peer.uid);
+	tell_room(s);
 }
 
 struct result admin_server_start(struct loop *l, const char *path,
@@ -256,10 +211,10 @@ struct result admin_server_start(struct loop *l, const char *path,
                                  void *arg, struct admin_server **out, struct err *e)
 {
 	int fd = -1;
-	TRY(open_socket(path, &fd, e));
+	TRY(local_socket_listen(path, &fd, e));
 	struct admin_server *s = NEW(struct admin_server);
-	*s = (struct admin_server){.loop = l, .path = mem_strdup(path), .fd = fd, .handle = handle, .arg = arg};
-	s->watch = loop_fd_start(l, fd, EPOLLIN, listener_ready, s);
+	*s = (struct admin_server){.loop = l, .path = mem_strdup(path), .handle = handle, .arg = arg};
+	s->listener = listener_start(l, fd, path, incoming, s);
 	*out = s;
 	return OK;
 }
@@ -274,9 +229,7 @@ void admin_server_stop(struct admin_server **sp)
 		next = c->next;
 		conn_close(c);
 	}
-	loop_timer_cancel(&s->resume);
-	loop_fd_cancel(&s->watch);
-	fd_close(&s->fd);
+	listener_stop(&s->listener);
 	unlink(s->path);
 	free(s->path);
 	free(s);

@@ -9,6 +9,8 @@
 #include "base/json.h"
 #include "net/loop.h"
 
+#define ADMIN_LINE_MAX ((size_t)1 << 20) // bytes of a request or an answer
+
 struct admin_server;
 struct admin_request;
 

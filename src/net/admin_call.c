@@ -14,7 +14,7 @@ static struct result dial(const char *path, int *out, struct err *e)
 {
 	struct sockaddr_un a;
 	AUTO_FD int dir = -1;
-	TRY(admin_address_of(path, &a, &dir, e));
+	TRY(local_socket_address(path, &a, &dir, e));
 	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return err_sys(e, "socket");
@@ -28,9 +28,9 @@ static struct result dial(const char *path, int *out, struct err *e)
 			return err_set(e, ERR_DENIED, "%s: not yours; run this as the user it runs as, or as root", path);
 		return err_sys(e, "%s", path);
 	}
-	uid_t uid;
-	if (!admin_address_peer_trusted(fd, &uid) && geteuid() != 0)
-		return err_set(e, ERR_DENIED, "%s: served by another user (uid %u)", path, (unsigned)uid);
+	struct ucred peer = {0};
+	if (!local_socket_trusted(fd, &peer) && geteuid() != 0)
+		return err_set(e, ERR_DENIED, "%s: served by another user (uid %u)", path, (unsigned)peer.uid);
 	*out = STEAL_FD(fd);
 	return OK;
 }

@@ -5,7 +5,6 @@
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,7 +14,6 @@
 #include "net/http_server_internal.h"
 
 #define ACCEPT_BATCH 64
-#define ACCEPT_PAUSE_MS 100
 #define BACKLOG_MAX (4U << 20)
 #define BODIES_MAX (256U << 20)
 #define SEND_TIMEOUT_MS 60000
@@ -93,54 +91,31 @@ static struct result open_listener(const char *where, int *out, char address[HTT
 	return OK;
 }
 
-static void watch_listener(struct http_server *s)
+static void tell_room(struct http_server *s)
 {
-	if (s->watch != NULL)
-		loop_fd_watch(s->watch, s->n_conns < s->opts.connections_max && s->resume == NULL ? EPOLLIN : 0);
+	if (s->listener != NULL)
+		listener_room(s->listener, s->n_conns < s->opts.connections_max);
 }
 
-static void resume_accepting(void *arg)
+static void incoming(void *arg)
 {
-	struct http_server *s = arg;
-	s->resume = NULL;
-	watch_listener(s);
-}
-
-// Out of descriptors or memory: the listener stays readable, so watching it on would spin.
-static void pause_accepting(struct http_server *s, int why)
-{
-	log_warn("http.accept_paused", "error=%s connections=%zu", strerror(why), s->n_conns);
-	s->resume = loop_timer_start(s->loop, ACCEPT_PAUSE_MS, resume_accepting, s);
-	watch_listener(s);
-}
-
-static void accept_ready(void *arg, uint32_t events)
-{
-	(void)events;
 	struct http_server *s = arg;
 	for (int i = 0; i < ACCEPT_BATCH && s->n_conns < s->opts.connections_max; i++) {
 		union http_address peer = {0};
 		socklen_t len = sizeof(peer);
-		int fd = accept4(s->fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			http_conn_start(s, fd, &peer);
-			continue;
-		}
-		if (errno == EAGAIN)
+		int fd = listener_accept(s->listener, &peer.any, &len);
+		if (fd < 0)
 			break;
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			pause_accepting(s, errno);
-			break;
-		}
-		// Everything else tells of that one connection (accept(2)): the next may be fine.
+		http_conn_start(s, fd, &peer);
 	}
-	watch_listener(s);
+	tell_room(s);
 }
 
 struct result http_server_start(struct loop *l, const struct http_server_opts *opts, struct http_server **out, struct err *e)
 {
 	struct http_server *s = NEW(struct http_server);
-	if (failed(open_listener(opts->listen, &s->fd, s->address, e))) {
+	int fd = -1;
+	if (failed(open_listener(opts->listen, &fd, s->address, e))) {
 		free(s);
 		return FAIL;
 	}
@@ -154,16 +129,9 @@ struct result http_server_start(struct loop *l, const struct http_server_opts *o
 	if (s->opts.send_timeout_ms == 0)
 		s->opts.send_timeout_ms = SEND_TIMEOUT_MS;
 	buf_init(&s->head, 1 << 20);
-	s->watch = loop_fd_start(l, s->fd, EPOLLIN, accept_ready, s);
+	s->listener = listener_start(l, fd, s->address, incoming, s);
 	*out = s;
 	return OK;
-}
-
-static void stop_listening(struct http_server *s)
-{
-	loop_timer_cancel(&s->resume);
-	loop_fd_cancel(&s->watch);
-	fd_close(&s->fd);
 }
 
 void http_server_stop(struct http_server **sp)
@@ -172,7 +140,7 @@ void http_server_stop(struct http_server **sp)
 	if (s == NULL)
 		return;
 	s->draining = false;
-	stop_listening(s);
+	listener_stop(&s->listener);
 	while (s->conns != NULL)
 		http_conn_close(s->conns);
 	loop_timer_cancel(&s->drained_soon);
@@ -196,7 +164,7 @@ void http_server_conn_closed(struct http_server *s)
 {
 	if (s->draining && s->n_conns == 0 && s->drained_soon == NULL)
 		s->drained_soon = loop_timer_start(s->loop, 0, tell_drained, s);
-	watch_listener(s);
+	tell_room(s);
 }
 
 void http_server_drain(struct http_server *s, void (*drained)(void *arg), void *arg)
@@ -204,7 +172,7 @@ void http_server_drain(struct http_server *s, void (*drained)(void *arg), void *
 	BUG_ON(s->draining);
 	s->drained = drained;
 	s->drained_arg = arg;
-	stop_listening(s);
+	listener_stop(&s->listener);
 	struct http_conn *next;
 	for (struct http_conn *c = s->conns; c != NULL; c = next) {
 		next = c->next;

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "net/http_server.h"
+#include "net/listener.h"
 
 #define HTTP_SCRATCH 65536
 #define HTTP_PEER_MAX 64
@@ -20,9 +21,7 @@ union http_address {
 struct http_server {
 	struct loop *loop;
 	struct http_server_opts opts; // defaults filled in; `listen` is not kept
-	int fd;
-	struct loop_fd *watch;
-	struct loop_timer *resume; // accepting again after the descriptors ran out
+	struct listener *listener;    // NULL once it stops
 	char address[HTTP_PEER_MAX];
 	struct http_conn *conns;
 	size_t n_conns;

@@ -1,14 +1,16 @@
 #include "net/local_socket.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 
-struct result admin_address_of(const char *path, struct sockaddr_un *out, int *dir, struct err *e)
+struct result local_socket_address(const char *path, struct sockaddr_un *out, int *dir, struct err *e)
 {
 	*out = (struct sockaddr_un){.sun_family = AF_UNIX};
 	*dir = -1;
@@ -31,12 +33,40 @@ struct result admin_address_of(const char *path, struct sockaddr_un *out, int *d
 	return OK;
 }
 
-bool admin_address_peer_trusted(int fd, uid_t *uid)
+// Whether somebody listens there; a socket that nobody does is removed.
+static struct result make_way(const char *path, const struct sockaddr_un *a, struct err *e)
 {
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
-		return false;
-	*uid = peer.uid;
-	return peer.uid == geteuid() || peer.uid == 0;
+	struct stat st;
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT ? OK : err_sys(e, "%s", path);
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(e, ERR_CONFLICT, "%s: exists and is not a socket; move it away", path);
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(e, "socket");
+	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 || errno == EAGAIN)
+		return err_set(e, ERR_CONFLICT, "%s: another process serves it; stop that one first", path);
+	if (errno != ECONNREFUSED && errno != ENOENT)
+		return err_sys(e, "%s", path);
+	return unlink(path) == 0 || errno == ENOENT ? OK : err_sys(e, "%s: remove the stale socket", path);
+}
+
+struct result local_socket_listen(const char *path, int *out, struct err *e)
+{
+	struct sockaddr_un a;
+	AUTO_FD int dir = -1;
+	TRY(local_socket_address(path, &a, &dir, e));
+	TRY(make_way(path, &a, e));
+	AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	// The mode given to the descriptor becomes the file's, so it is never there with a wider one.
+	if (fd < 0 || fchmod(fd, 0600) != 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || listen(fd, 128) != 0)
+		return err_sys(e, "%s: bind", path);
+	*out = STEAL_FD(fd);
+	return OK;
+}
+
+bool local_socket_trusted(int fd, struct ucred *peer)
+{
+	socklen_t len = sizeof(*peer);
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) == 0 && (peer->uid == geteuid() || peer->uid == 0);
 }

@@ -15,11 +15,9 @@
 
 struct desk;
 
-// Binds `path` (mode 0600), replacing a stale socket; ERR_CONFLICT when a live process answers there.
-MUST_USE struct result desk_bind(const char *path, int *fd, struct err *e);
-
-// Serves the bound socket `fd`, which it takes. `origin` is told to callers.
-struct desk *desk_start(struct loop *l, int fd, const char *origin);
+// Binds `path` (mode 0600), replacing a stale socket; ERR_CONFLICT when a live process answers there. `origin` is told to
+// callers.
+MUST_USE struct result desk_start(struct loop *l, const char *path, const char *origin, struct desk **out, struct err *e);
 void desk_serve(struct desk *d, struct intake *in); // from now on; `in` outlives the desk
 void desk_close(struct desk *d);                    // no new callers and entries; answers still go out
 void desk_stop(struct desk **d);

@@ -132,7 +132,8 @@ static struct result take_up(struct recorder *r, struct err *e)
 	const char *dir = r->config->audit.dir;
 	TRY(note_signer_load(&r->signer, span_of(r->config->audit.origin), r->config->audit.key_file, e));
 	TRY(file_mkdirs(dir, 0700, e));
-	TRY(segments_open(dir, SEGMENT_SIZE, &r->segments, e));
+	TRY(segments_open(dir, SEGMENT_SIZE, &r->segments, e)); // from here on the directory is ours alone
+	TRY(file_remove_leftovers(dir, e));
 	TRY(place_public_key(r, e));
 	TRY(sidecar_open(dir, &r->sidecar, e));
 	return recovery_run(dir, &r->signer, r->segments, &r->recovered, e);
@@ -143,10 +144,8 @@ static struct result bind_sockets(struct recorder *r, struct err *e)
 	AUTO_FREE char *run = mem_printf("%s/run", r->config->data_dir);
 	AUTO_FREE char *path = config_socket(r->config, "recorder");
 	AUTO_FREE char *admin = config_socket(r->config, "recorder-admin");
-	int fd;
 	TRY(file_mkdirs(run, 0700, e));
-	TRY(desk_bind(path, &fd, e));
-	r->desk = desk_start(r->loop, fd, r->config->audit.origin);
+	TRY(desk_start(r->loop, path, r->config->audit.origin, &r->desk, e));
 	return admin_server_start(r->loop, admin, answer_admin, r, &r->admin, e);
 }
 
@@ -196,8 +195,8 @@ static struct result start(struct recorder *r, struct err *e)
 	TRY(loop_new(&r->loop, e));
 	r->term = loop_signal_start(r->loop, SIGTERM, asked_to_stop, r);
 	r->interrupt = loop_signal_start(r->loop, SIGINT, asked_to_stop, r);
+	TRY(take_up(r, e)); // with the log locked: nobody else gets as far as the sockets
 	TRY(bind_sockets(r, e));
-	TRY(take_up(r, e));
 	TRY(lock_down(r, e)); // before the first thread, for which Landlock would not hold
 	return begin(r, e);
 }
@@ -210,10 +209,6 @@ struct result recorder_run(const struct config *c, struct result (*ready)(void *
 	if (!failed(r.outcome))
 		loop_run(r.loop);
 	admin_server_stop(&r.admin);
-	// While we still listen, so that it can't be a successor's.
-	AUTO_FREE char *socket = config_socket(c, "recorder");
-	if (r.desk != NULL)
-		unlink(socket);
 	desk_stop(&r.desk);
 	intake_stop(&r.intake);
 	segments_close(&r.segments);

@@ -19,6 +19,7 @@ struct segment {
 
 struct segments {
 	char *dir;
+	int lock; // the directory, locked
 	struct segment s[JOURNAL_SEGMENTS];
 	unsigned current;
 	uint64_t generation;
@@ -66,32 +67,41 @@ static struct result open_segment(const char *dir, unsigned number, size_t size,
 	if (!S_ISREG(st.st_mode) || st.st_size < JOURNAL_SEGMENT_MIN || st.st_size > JOURNAL_SEGMENT_MAX)
 		return err_set(e, ERR_CORRUPT, "%s: not a journal segment (%lld bytes)", path, (long long)st.st_size);
 	s->size = (size_t)st.st_size;
-	if (flock(s->fd, LOCK_EX | LOCK_NB) != 0)
-		return errno == EWOULDBLOCK ? err_set(e, ERR_CONFLICT, "%s: another recorder has this log open", dir)
-		                            : err_sys(e, "%s: lock", path);
 	return OK;
+}
+
+// The directory is locked before anything in it is made: two that begin a log at the same time can't both have it.
+static struct result lock(struct segments *s, const char *path, struct err *e)
+{
+	s->lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->lock >= 0 && flock(s->lock, LOCK_EX | LOCK_NB) == 0)
+		return OK;
+	return errno == EWOULDBLOCK
+	               ? err_set(e, ERR_CONFLICT, "%s: another recorder has this log open; stop that one first", s->dir)
+	               : err_sys(e, "%s: lock", path);
+}
+
+static struct result open_all(struct segments *s, size_t size, struct err *e)
+{
+	AUTO_FREE char *path = mem_printf("%s/journal", s->dir);
+	TRY(file_mkdirs(path, 0700, e));
+	TRY(lock(s, path, e));
+	for (unsigned i = 0; i < JOURNAL_SEGMENTS; i++)
+		TRY(open_segment(s->dir, i, size, &s->s[i], e));
+	return fsync(s->lock) == 0 ? OK : err_sys(e, "%s: sync", path);
 }
 
 struct result segments_open(const char *dir, size_t size, struct segments **out, struct err *e)
 {
-	AUTO_FREE char *path = mem_printf("%s/journal", dir);
-	TRY(file_mkdirs(path, 0700, e));
 	struct segments *s = NEW(struct segments);
 	s->dir = mem_strdup(dir);
+	s->lock = -1;
 	buf_init(&s->out, JOURNAL_SEGMENT_MAX);
 	for (unsigned i = 0; i < JOURNAL_SEGMENTS; i++)
 		s->s[i].fd = -1;
-	for (unsigned i = 0; i < JOURNAL_SEGMENTS; i++) {
-		if (failed(open_segment(dir, i, size, &s->s[i], e))) {
-			segments_close(&s);
-			return FAIL;
-		}
-	}
-	AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd) != 0) {
-		struct result r = err_sys(e, "%s: sync", path);
+	if (failed(open_all(s, size, e))) {
 		segments_close(&s);
-		return r;
+		return FAIL;
 	}
 	*out = s;
 	return OK;
@@ -103,6 +113,7 @@ void segments_close(struct segments **s)
 		return;
 	for (unsigned i = 0; i < JOURNAL_SEGMENTS; i++)
 		fd_close(&(*s)->s[i].fd);
+	fd_close(&(*s)->lock);
 	buf_fini(&(*s)->out);
 	free((*s)->dir);
 	free(*s);

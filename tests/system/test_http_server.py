@@ -190,7 +190,7 @@ def test_more_connections_than_descriptors(workdir):
     try:
         host, port = p.ready["address"].removeprefix("http://").rsplit(":", 1)
         crowd = [socket.create_connection((host, int(port)), 10 * SLOW) for _ in range(60)]
-        p.wait_log("http.accept_paused")
+        p.wait_log("listener.paused")
         with open(f"/proc/{p.pid}/stat") as f:
             spent = sum(int(x) for x in f.read().rsplit(")", 1)[1].split()[11:13])
         assert spent < 100 * SLOW  # hundredths of a second

@@ -437,7 +437,8 @@ def test_term_acknowledges_what_it_took_and_covers_it(sallyport, recorder):
 
 def test_a_second_recorder_does_not_start(sallyport, recorder):
     done = sallyport("recorder", "--config", recorder.config)
-    assert done.returncode == 1 and "running there already" in done.stderr
+    assert done.returncode == 1 and "another recorder has this log open" in done.stderr
+    client(recorder).record(uid="still served")
     other = recorder.dir / "other.yaml"
     other.write_text(recorder.config.read_text().replace(str(recorder.dir / "data"), str(recorder.dir / "elsewhere"))
                      + f"\naudit:\n  dir: {json.dumps(str(log_of(recorder)))}\n")
