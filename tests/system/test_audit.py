@@ -3,6 +3,7 @@ specifications in audit_log.py), they and `audit verify` refuse what was altered
 import base64
 import json
 import os
+import pathlib
 import random
 import shutil
 import struct
@@ -140,6 +141,36 @@ def test_sigstore_accepts_it_and_refuses_what_was_altered(copy):
     assert sigstore(copy, [299, 300, 301]) == 1
     flip(copy / "checkpoint", len((copy / "checkpoint").read_bytes()) - 20)
     assert sigstore(copy, [0, 1]) == 2
+
+
+GO_SOURCES = pathlib.Path("/usr/share/gocode")  # Debian's golang-golang-x-mod-dev
+
+
+@pytest.fixture(scope="module")
+def tlog(tmp_path_factory):
+    """Go's own reading of transparency logs, as a program that verifies a whole log and counts its entries."""
+    if shutil.which("go") is None or not (GO_SOURCES / "src/golang.org/x/mod/sumdb/tlog").is_dir():
+        pytest.skip("golang-go and golang-golang-x-mod-dev are not here")
+    program = tmp_path_factory.mktemp("go") / "tlog"
+    subprocess.run(["go", "build", "-o", program, pathlib.Path(__file__).parent / "peers/tlog.go"], check=True,
+                   env={**environment(), "GO111MODULE": "off", "GOPATH": str(GO_SOURCES), "GOCACHE": str(PEERS.parent / "go-cache")})
+    return lambda directory, vkey=None: subprocess.run([program, directory, vkey or (directory / "log.vkey").read_text().strip()],
+                                                       capture_output=True, text=True)
+
+
+def test_go_accepts_it_and_refuses_what_was_altered(tlog, copy):
+    done = tlog(copy)
+    assert done.returncode == 0 and int(done.stdout) == ENTRIES + 2, done.stderr
+    for path, where, says in ((copy / "tile/entries/001", 40, "entry 256: not the one"), (partial(copy, 0), 70, "inconsistent tile"),
+                              (partial(copy, 1), 40, "inconsistent tile"), (copy / "checkpoint", 20, "invalid signature")):
+        whole = path.read_bytes()
+        flip(path, where)
+        done = tlog(copy)
+        assert done.returncode == 1 and says in done.stderr, (path, done.stderr)
+        path.write_bytes(whole[:-1])
+        assert tlog(copy).returncode == 1
+        path.write_bytes(whole)
+    assert tlog(copy).returncode == 0
 
 
 # ---- what was altered
