@@ -116,10 +116,9 @@ static void disconnect(struct audit_client *c)
 	frame_reader_init(&c->reader);
 	while (c->sent.first != NULL) {
 		struct audit_pending *p = list_pop(&c->sent);
-		if (failed(err_set(
-		            &p->why, ERR_UNREACHABLE,
-		            "the recorder went away before it acknowledged the entry; whether it is stored is not known")))
-			fail_later(c->loop, p);
+		err_set(&p->why, ERR_UNREACHABLE,
+		        "the recorder went away before it acknowledged the entry; whether it is stored is not known");
+		fail_later(c->loop, p);
 	}
 	if (c->retry == NULL)
 		c->retry = loop_timer_start(c->loop, c->retry_ms, retry, c);
@@ -157,9 +156,8 @@ static struct result answered(struct audit_client *c, const struct frame *f, str
 	list_remove(&c->sent, p);
 	list_add(&c->done, p);
 	p->ok = f->type == FRAME_STORED;
-	if (!p->ok &&
-	    failed(err_set(&p->why, f->kind == ERR_NONE ? ERR_SYSTEM : f->kind, "not recorded: %.*s", SPAN_FMT(text))))
-		return OK;
+	if (!p->ok)
+		err_set(&p->why, f->kind == ERR_NONE ? ERR_SYSTEM : f->kind, "not recorded: %.*s", SPAN_FMT(text));
 	return OK;
 }
 

@@ -47,8 +47,8 @@ static bool split_bundle(struct pass *p, const struct tile *t, struct span bundl
 	// A full bundle may stand in for a partial one, with entries that come later.
 	if (bundle.len > 0 && t->width == TILE_WIDTH) {
 		struct err e;
-		if (failed(err_set(&e, ERR_CORRUPT, "%zu bytes too many in the bundle", bundle.len)))
-			bad_file(p, t->index * TILE_WIDTH, t, &e);
+		err_set(&e, ERR_CORRUPT, "%zu bytes too many in the bundle", bundle.len);
+		bad_file(p, t->index * TILE_WIDTH, t, &e);
 	}
 	return true;
 }

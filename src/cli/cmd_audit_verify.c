@@ -107,6 +107,9 @@ static void print_findings(const struct verify_report *r)
 	}
 	if (r->findings.total > r->findings.n)
 		printf("✗ and %" PRIu64 " more\n", r->findings.total - r->findings.n);
+	if (r->findings.total > 0)
+		puts("next      leave this directory as it is, and compare it with a backup: sallyport audit verify --dir "
+		     "COPY");
 }
 
 static void print_open(const struct verify_report *r)
