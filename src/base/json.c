@@ -1,5 +1,6 @@
 #include "base/json.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,16 +43,66 @@ struct result json_parse(struct span text, const char *what, json_t **out, struc
 	return OK;
 }
 
-struct result json_parse_object(struct span text, const char *what, json_t **out, struct err *e)
+static struct result require_object(json_t *j, const char *what, json_t **out, struct err *e)
 {
-	json_t *j;
-	TRY(json_parse(text, what, &j, e));
 	if (!json_is_object(j)) {
 		json_decref(j);
 		return err_set(e, ERR_INVALID, "%s must be a JSON object", what);
 	}
 	*out = j;
 	return OK;
+}
+
+struct result json_parse_object(struct span text, const char *what, json_t **out, struct err *e)
+{
+	json_t *j;
+	TRY(json_parse(text, what, &j, e));
+	return require_object(j, what, out, e);
+}
+
+// The code unit that the escape at the head of `t` stands for; -1 when there is none.
+static int escaped_unit(struct span t)
+{
+	char digits[5] = "", *end;
+	if (t.len < 6 || t.data[0] != '\\' || t.data[1] != 'u')
+		return -1;
+	memcpy(digits, t.data + 2, 4);
+	long unit = strtol(digits, &end, 16);
+	return end == digits + 4 && isxdigit((unsigned char)digits[0]) ? (int)unit : -1;
+}
+
+// Overwrites every escape that stands for no character with one that does, of the same length.
+static void mend_escapes(char *text, size_t len)
+{
+	for (size_t i = 0; i + 1 < len; i++) {
+		if (text[i] != '\\')
+			continue;
+		int unit = escaped_unit(span_from(text + i, len - i));
+		bool high = unit >= 0xD800 && unit <= 0xDBFF, low = unit >= 0xDC00 && unit <= 0xDFFF;
+		int next = high ? escaped_unit(span_from(text + i + 6, len - i - 6)) : -1;
+		if (high && next >= 0xDC00 && next <= 0xDFFF)
+			i += 11;
+		else if (unit == 0 || high || low)
+			memcpy(text + i, "\\ufffd", 6);
+		else
+			i++; // what is escaped, which may be a backslash
+	}
+}
+
+struct result json_parse_lossy(struct span text, const char *what, json_t **out, struct err *e)
+{
+	if (text.len == 0 || memmem(text.data, text.len, "\\u", 2) == NULL)
+		return json_parse(text, what, out, e);
+	AUTO_FREE char *mended = span_dup(text);
+	mend_escapes(mended, text.len);
+	return json_parse(span_from(mended, text.len), what, out, e);
+}
+
+struct result json_parse_object_lossy(struct span text, const char *what, json_t **out, struct err *e)
+{
+	json_t *j;
+	TRY(json_parse_lossy(text, what, &j, e));
+	return require_object(j, what, out, e);
 }
 
 char *json_text(const json_t *j, size_t *len)

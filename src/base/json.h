@@ -26,6 +26,11 @@ MUST_USE struct result json_parse(struct span text, const char *what, json_t **o
 // The same, and it must be an object.
 MUST_USE struct result json_parse_object(struct span text, const char *what, json_t **out, struct err *e);
 
+// As json_parse, for what other programs' JSON libraries write: an escaped NUL, or half of a surrogate pair (JavaScript's
+// strings may end in one), which no text of ours can hold, becomes U+FFFD instead of making everything around it unreadable.
+MUST_USE struct result json_parse_lossy(struct span text, const char *what, json_t **out, struct err *e);
+MUST_USE struct result json_parse_object_lossy(struct span text, const char *what, json_t **out, struct err *e);
+
 // Compact text, members in their order; a new heap string (length in *len if not NULL).
 char *json_text(const json_t *j, size_t *len);
 

@@ -179,7 +179,7 @@ struct result request_parse_body(struct request *r, bool optional, struct err *e
 		r->body = json_object();
 		return OK;
 	}
-	return json_parse_object(text, "the request's body", &r->body, e);
+	return json_parse_object_lossy(text, "the request's body", &r->body, e);
 }
 
 char *request_header(const struct request *r, const char *name, size_t max)

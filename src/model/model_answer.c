@@ -177,7 +177,7 @@ static bool on_block_delta(struct model_decoder *d, const json_t *event)
 static json_t *finished_call(struct model_decoder *d)
 {
 	json_t *input = NULL, *given = json_object_get(d->block, "input");
-	bool cut = buf_len(&d->piece) > 0 && failed(json_parse_object(buf_span(&d->piece), "input", &input, NULL));
+	bool cut = buf_len(&d->piece) > 0 && failed(json_parse_object_lossy(buf_span(&d->piece), "input", &input, NULL));
 	if (input == NULL)
 		input = !cut && given != NULL ? json_incref(given) : json_object();
 	json_t *call = json_pack("{s:s, s:O, s:O, s:o}", "type", "tool_use", "id", json_object_get(d->block, "id"), "name",
@@ -253,7 +253,7 @@ static bool on_event(void *arg, struct span name, struct span data)
 	struct err e;
 	if (span_is(name, "ping"))
 		return true;
-	if (failed(json_parse_object(data, "an event of the stream", &event, &e)))
+	if (failed(json_parse_object_lossy(data, "an event of the stream", &event, &e)))
 		return broken(d, e.msg);
 	if (is_type(event, "error"))
 		return on_error(d, event);

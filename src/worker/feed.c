@@ -71,7 +71,7 @@ static bool on_event(void *arg, struct span name, struct span data)
 	if (span_is(name, "ping"))
 		return true;
 	// What can't be read is read again from the history: an event left out could be a call.
-	if (span_is(name, "error") || failed(json_parse_object(data, "a stream event", &ev, &e))) {
+	if (span_is(name, "error") || failed(json_parse_object_lossy(data, "a stream event", &ev, &e))) {
 		f->broken = true;
 		return false;
 	}

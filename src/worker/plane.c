@@ -224,7 +224,7 @@ static void tried(void *arg, int status, struct span body, const struct err *e)
 	c->http = NULL;
 	if (e != NULL)
 		a.why = *e;
-	else if (body.len > 0 && failed(json_parse(body, "the answer", &json, &a.why)) && status < 300)
+	else if (body.len > 0 && failed(json_parse_lossy(body, "the answer", &json, &a.why)) && status < 300)
 		retry = false; // asking again brings the same
 	else if (status >= 200 && status < 300)
 		a.ok = true;

@@ -26,6 +26,21 @@ def types(events):
     return [e["type"] for e in events]
 
 
+def test_text_that_no_character_stands_for(rigs):
+    """The official worker posts a NUL and half of a surrogate pair as its JSON library writes them: the call must not stay open."""
+    rig = rigs()
+    session = rig.session()
+    stream = rig.stream(session)
+    rig.send(session, message("go"))
+    stream.idle("requires_action")
+    lease = rig.claim()
+    [call] = lease.calls()
+    body = json.dumps({"events": [result(call, "a\0b\ud83d|\U0001f600")]}).encode()
+    stored = lease.api.post(f"/v1/sessions/{session}/events", body)["data"][0]
+    assert stored["content"] == text("a\ufffdb\ufffd|\U0001f600")
+    stream.idle()
+
+
 def test_a_turn_with_a_call(rigs):
     rig = rigs()
     session = rig.session()

@@ -28,7 +28,7 @@ ROUTES = [
     ("GET", "/v1/sessions/{x}/threads/{x}/stream"), ("GET", "/v1/sessions/{x}/resources"), ("GET", "/v1/sessions/{x}/resources/{x}"),
 ]
 BODIES = [b"", b"{", b"[]", b"null", b"\x00", b"\xff\xfe", b'{"events":' + b"[" * 200 + b"]" * 200 + b"}", b'{"a":1,"a":2}',
-          b'{"events":[{"type":"user.message","content":[{"type":"text","text":"\\u0000"}]}]}', b'{"events":[{"type":"' + b"x" * 5000 + b'"}]}',
+          b'{"events":[{"type":"user.message","content":[{"type":"text","text":"\\ud800\\q"}]}]}', b'{"events":[{"type":"' + b"x" * 5000 + b'"}]}',
           b'{"name":"\xed\xa0\x80","model":"m"}', b'{"metadata":{"":""},"name":"n","config":{"type":"self_hosted"}}',
           b'{"limit":1e999}', b'{"force":[]}', b'{"agent":{"type":{}},"environment_id":{}}', b'"' + b"x" * 100000 + b'"',
           json.dumps({"events": [{"type": "user.tool_result", "tool_use_id": "%s%n" * 100, "content": []}]}).encode()]

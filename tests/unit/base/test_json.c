@@ -25,6 +25,36 @@ static void test_strict_reading(void **state)
 	json_decref(j);
 }
 
+static void test_lossy_reading(void **state)
+{
+	static const char *const cases[][2] = {
+	        {"\"a\\u0000b\"",
+	         "a\xef\xbf\xbd"
+	         "b"},
+	        {"\"\\ud83d\"", "\xef\xbf\xbd"},
+	        {"\"\\ude00x\"", "\xef\xbf\xbdx"},
+	        {"\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80"},
+	        {"\"\\uD83D\\uDE00\"", "\xf0\x9f\x98\x80"},
+	        {"\"\\\\u0000\"", "\\u0000"},
+	        {"\"\\\\\\u0000\"", "\\\xef\xbf\xbd"},
+	        {"\"\\u0041\"", "A"},
+	};
+	static const char *const bad[] = {"\"\\u",   "\"\\u00",     "\"\\u00zz\"", "\"\\ud83d",
+	                                  "\\u0000", "\"\\u 000\"", "\"\\u-001\""};
+	json_t *j = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_false(failed(json_parse_lossy(span_of(cases[i][0]), "it", &j, &e)));
+		assert_string_equal(json_string_value(j), cases[i][1]);
+		json_decref(j);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_true(failed(json_parse_lossy(span_of(bad[i]), "it", &j, &e)));
+	assert_true(failed(json_parse_object_lossy(SPAN_LIT("\"\\u0000\""), "the body", &j, &e)));
+	assert_string_equal(e.msg, "the body must be a JSON object");
+}
+
 static void test_depth(void **state)
 {
 	char deep[2 * JSON_DEPTH_MAX + 3];
@@ -132,9 +162,13 @@ static void test_canonical_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(test_strict_reading), cmocka_unit_test(test_depth),
-	        cmocka_unit_test(test_members),        cmocka_unit_test(test_bytes_as_text),
-	        cmocka_unit_test(test_canonical_form), cmocka_unit_test(test_canonical_refuses),
+	        cmocka_unit_test(test_strict_reading),
+	        cmocka_unit_test(test_lossy_reading),
+	        cmocka_unit_test(test_depth),
+	        cmocka_unit_test(test_members),
+	        cmocka_unit_test(test_bytes_as_text),
+	        cmocka_unit_test(test_canonical_form),
+	        cmocka_unit_test(test_canonical_refuses),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
