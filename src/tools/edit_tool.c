@@ -141,7 +141,10 @@ void edit_tool(const json_t *input, const char *workdir, struct answer *a)
 	buf_init(&e.new, 2 * TOOLS_INPUT_MAX);
 	js_string(old, &e.old);
 	js_string(new, &e.new);
-	edit_file(abs, &e, a);
+	if (buf_len(&e.old) > 0)
+		edit_file(abs, &e, a);
+	else // an array without elements: JavaScript takes it for true, and it stands everywhere
+		answer_error(a, "edit: old_string is required");
 	buf_fini(&e.old);
 	buf_fini(&e.new);
 }

@@ -38,11 +38,6 @@ static void add_number(double d, struct buf *out)
 		return add(out, d > 0 ? "Infinity" : "-Infinity");
 	if (d == 0)
 		return add(out, "0");
-	if (fabs(d) < 1e21 && d == floor(d)) {
-		snprintf(digits, sizeof(digits), "%.0f", d);
-		if (fabs(d) < 9007199254740992.0)
-			return add(out, digits);
-	}
 	for (int precision = 1; precision <= 17; precision++) {
 		snprintf(digits, sizeof(digits), "%.*e", precision - 1, d);
 		if (strtod(digits, NULL) == d)
@@ -50,15 +45,19 @@ static void add_number(double d, struct buf *out)
 	}
 	char *e = strchr(digits, 'e');
 	int exponent = (int)strtol(e + 1, NULL, 10);
-	int decimals = (int)(e - digits) - (digits[0] == '-' ? 3 : 2);
+	char *point = strchr(digits, '.');
+	int decimals = (point == NULL ? 0 : (int)(e - point) - 1) - exponent;
+	*e = '\0';
 	if (exponent >= 21 || exponent < -6) {
-		*e = '\0';
 		BUG_ON(!buf_printf(out, "%se%s%d", digits, exponent < 0 ? "-" : "+", abs(exponent)));
-	} else {
-		decimals = (decimals < 0 ? 0 : decimals) - exponent;
-		char plain[400];
-		snprintf(plain, sizeof(plain), "%.*f", decimals < 0 ? 0 : decimals, d);
-		add(out, plain);
+	} else if (decimals >= 0) {
+		BUG_ON(!buf_printf(out, "%.*f", decimals, d));
+	} else { // what the digits do not say is zeros, not the double's own digits
+		if (point != NULL)
+			memmove(point, point + 1, strlen(point));
+		add(out, digits);
+		for (; decimals < 0; decimals++)
+			add(out, "0");
 	}
 }
 

@@ -48,7 +48,7 @@ def test_write_modes_and_links(pair):
 
 
 def test_odd_values_for_a_path(pair):
-    for value in [None, "", 0, 5, True, False, {"a": 1}, 1.5, 1e21, 1e-7, -0.0, 123456789012, ["x"]]:
+    for value in [None, "", 0, 5, True, False, {"a": 1}, 1.5, 1e21, 1e-7, -0.0, 123456789012, 2**60, -2**63, 123456789012345680000, 1e20, 0.000001, 123.456e-5, 1.5e300, ["x"]]:
         pair.call("write", {"file_path": value, "content": "x"})
         pair.call("read", {"file_path": value})
         pair.call("edit", {"file_path": value, "old_string": "a", "new_string": "b"})
@@ -214,6 +214,14 @@ def test_edit_without_a_new_string_is_refused(pair):
     assert ours == ("edit: new_string is required", True)
     assert theirs == ("edited f (1 replacement(s))", False) and (pair.theirs_dir / "f").read_text() == "aundefinedc"
     assert (pair.ours_dir / "f").read_text() == "abc"
+
+
+def test_edit_of_a_list_without_elements_is_refused(pair):
+    """Deliberate: the official toolset finds it between all characters."""
+    pair.prepare(write("f", "abc"))
+    ours, theirs = pair.ask("edit", {"file_path": "f", "old_string": [], "new_string": "x"})
+    assert ours == ("edit: old_string is required", True)
+    assert theirs == ("edit: old_string appears 2 times in f (must be unique)", True)
 
 
 def test_T21_unknown_and_missing_members(pair):
