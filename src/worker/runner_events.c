@@ -63,9 +63,16 @@ static void release_ended_threads(struct runner *r)
 	}
 }
 
+// Whoever answered it, it waits for no confirmation any more: an interrupt closes held calls too, and a session must not be
+// held for them. (The official worker goes on waiting.)
 static void note_answered(struct runner *r, const char *id)
 {
+	size_t held = runner_find(r->held, id);
 	runner_add(r->answered, id);
+	if (held != SIZE_MAX) {
+		json_array_remove(r->held, held);
+		idle_abandon(&r->idle);
+	}
 	if (r->running != NULL && strcmp(call_id(r->running), id) == 0)
 		call_stop(r->running, CALL_MOOT);
 }

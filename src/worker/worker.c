@@ -103,9 +103,13 @@ static void spawner_lost(void *arg)
 
 // --- the start, step by step
 
+// Control wants no more polls from us. What runs holds leases of its own, which end when control says so: it may end in peace.
 static void refused(void *arg, const struct err *e)
 {
-	fail(arg, e);
+	struct role *r = arg;
+	log_error("worker.refused", "error=%s", LOG_Q(span_of(e->msg)));
+	r->failure = *e;
+	drain(r);
 }
 
 static void first_poll(void *arg)
