@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import tempfile
+import threading
 
 import pytest
 
@@ -67,11 +68,13 @@ def workdir():
 
 @pytest.fixture
 def make_instance(request, workdir):
-    made = []
+    made, lock = [], threading.Lock()
 
     def make(**kw):
-        made.append(harness.Instance(workdir / f"i{len(made)}", **kw))
-        return made[-1]
+        with lock:
+            inst = harness.Instance(workdir / f"i{len(made)}", **kw)
+            made.append(inst)
+        return inst
 
     yield make
     problems = []

@@ -2,6 +2,7 @@
 nobody can know is closed as that, and the log, which verifies, says why.
 
 Every call appends its own line to a file in /workspace; the workspaces of all workers that took part are counted."""
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -202,30 +203,37 @@ def test_killed_between_run_and_post(life):
     assert root.read_text().split() == [f"step-{k}" for k in range(STEPS)]
 
 
+def a_round(l, i, victim, wait, following):
+    print(f"round {i}: {victim} killed after {wait:.3f} s, then {following}")
+    l.begin()
+    time.sleep(wait)
+    l.kill(victim)
+    if following == "other":
+        l.start_other()
+    elif following == "official":
+        l.start_official()
+    elif victim in ("worker", "spawner"):
+        l.start_worker("worker-again")
+    elif victim == "control":
+        l.inst.start("control")
+    l.wait_over(150)
+    print(f"round {i}: unknown {l.check()}")
+    l.inst.close()
+
+
 def test_random_moments_and_who_comes_next(life, rounds):
+    """Three at a time: most of a round is waiting for what control holds back."""
     seed = int(os.environ.get("SALLYPORT_SEED", random.randrange(1 << 32)))
     print(f"SALLYPORT_SEED={seed}")
     dice = random.Random(seed)
-    for i in range(rounds):
-        following = ["same", "other", "official"][i % 3]
-        victim = dice.choice(["worker", "worker", "spawner", "poller", "control"] if following == "same" else ["worker", "spawner"])
-        wait = dice.uniform(0, 2.5)
-        print(f"round {i}: {victim} killed after {wait:.3f} s, then {following}")
-        l = life()
-        l.begin()
-        time.sleep(wait)
-        l.kill(victim)
-        if following == "other":
-            l.start_other()
-        elif following == "official":
-            l.start_official()
-        elif victim in ("worker", "spawner"):
-            l.start_worker("worker-again")
-        elif victim == "control":
-            l.inst.start("control")
-        l.wait_over(150)
-        print(f"round {i}: unknown {l.check()}")
-        l.inst.close()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        under_way = []
+        for i in range(rounds):
+            following = ["same", "other", "official"][i % 3]
+            victim = dice.choice(["worker", "worker", "spawner", "poller", "control"] if following == "same" else ["worker", "spawner"])
+            under_way.append(pool.submit(lambda *how: a_round(life(), *how), i, victim, dice.uniform(0, 2.5), following))
+        for r in under_way:
+            r.result()
 
 
 @pytest.mark.parametrize("following", ["same", "other"])

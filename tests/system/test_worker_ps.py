@@ -11,7 +11,7 @@ def test_ps_shows_what_runs_and_what_does_not(instance, sallyport):
     instance.start("recorder")
     instance.start("worker")
     session = mock.session(tool_use("call_1", "sleep 20"))
-    mock.add_item(session)
+    item = mock.add_item(session)
     instance.roles["worker"].wait_log("worker.sandbox ")
 
     def running():
@@ -26,6 +26,8 @@ def test_ps_shows_what_runs_and_what_does_not(instance, sallyport):
     assert not answer["control"]["reachable"]
     text = sallyport("ps", "--config", instance.config, check=True).stdout
     assert session.id in text and "control   not reachable" in text and "call_1" in text and "bash" in text
+    session.emit({"type": "session.status_terminated"})  # so that nothing is left to wait for
+    mock.wait_stop(item)
     mock.close()
 
 

@@ -36,20 +36,22 @@ def gaps(requests):
     return [b.at - a.at for a, b in zip(requests, requests[1:])]
 
 
-@pytest.mark.parametrize("empty", ["null", "204"])
-def test_w1_w2_polls_an_empty_queue(serve, empty):
-    def hosted(m):
-        m.empty, m.calls = empty, None
+def test_w1_w2_polls_an_empty_queue(serve):
+    """Whichever way the queue says that it is empty; both workers at once."""
+    def says(empty):
+        def hosted(m):
+            m.empty, m.calls = empty, None
+        return hosted
 
-    mock, _, _ = serve(before=hosted)
-    mock.wait(lambda: len(mock.polls()) >= 5, "five polls", 30)
-    polls = mock.polls()
-    assert all(1 <= int(p.query["block_ms"]) <= 999 for p in polls)
-    assert len({p.headers["anthropic-worker-id"] for p in polls}) == 1
-    assert len({p.headers["sallyport-journal"] for p in polls}) == 1
-    # From one poll to the next: the blocked second (the first does not block) and a pause of one to three.
-    assert all(1.9 <= g <= 4.5 * SLOW for g in gaps(polls[1:])) and gaps(polls)[0] >= 0.9, gaps(polls)
-    assert all(p.token == ENVIRONMENT_KEY for p in polls)
+    for mock in [serve(before=says(empty))[0] for empty in ("null", "204")]:
+        mock.wait(lambda: len(mock.polls()) >= 5, "five polls", 30)
+        polls = mock.polls()
+        assert all(1 <= int(p.query["block_ms"]) <= 999 for p in polls)
+        assert len({p.headers["anthropic-worker-id"] for p in polls}) == 1
+        assert len({p.headers["sallyport-journal"] for p in polls}) == 1
+        # From one poll to the next: the blocked second (the first does not block) and a pause of one to three.
+        assert all(1.9 <= g <= 4.5 * SLOW for g in gaps(polls[1:])) and gaps(polls)[0] >= 0.9, gaps(polls)
+        assert all(p.token == ENVIRONMENT_KEY for p in polls)
 
 
 def test_our_own_control_is_polled_without_a_pause(serve):
@@ -175,6 +177,18 @@ def test_w15_refused_for_good(serve, status, word):
     assert len(mock.polls()) == 1
     log = worker.tail()
     assert word in log and "env_mock" in log and "computer says no" in log and ENVIRONMENT_KEY not in log
+
+
+def test_refused_while_a_call_runs(serve):
+    """The environment key is revoked: nothing new is asked for, and what runs under its own lease ends first."""
+    mock, worker, _ = serve()
+    session = mock.session(tool_use("call_1", "sleep 2; echo done"))
+    item = mock.add_item(session)
+    worker.wait_log("worker.call ")
+    mock.hook("GET", ".*/poll", mock.error(401, "revoked"))
+    assert worker.wait(40) not in (0, None)
+    assert session.results["call_1"] == (False, "done") and len(mock.stops(item)) == 1
+    assert "environment key" in worker.tail()
 
 
 def test_w16_w17_backs_off_and_recovers(serve):
