@@ -229,6 +229,15 @@ static void local_kill(struct provider *base, struct provider_sandbox *sb, bool 
 	ask(local_of(base), q, &h, SPAN_LIT(""), NULL, 0);
 }
 
+static void local_remove(struct provider *base, const char *session, void (*done)(void *arg, const struct err *e), void *arg)
+{
+	struct wire_head h = {.kind = WIRE_KILL, .a = 1};
+	struct pending *q = pending_new(NULL, arg);
+	q->killed = done;
+	snprintf(h.session, sizeof(h.session), "%s", session_name_ok(session) ? session : "");
+	ask(local_of(base), q, &h, SPAN_LIT(""), NULL, 0);
+}
+
 static json_t *local_where(struct provider *base, struct provider_sandbox *sb)
 {
 	struct local *p = local_of(base);
@@ -268,6 +277,7 @@ static const struct provider_ops ops = {.create = local_create,
                                         .exec = local_exec,
                                         .attach = local_attach,
                                         .kill = local_kill,
+                                        .remove = local_remove,
                                         .where = local_where,
                                         .free = local_free};
 

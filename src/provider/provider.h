@@ -41,6 +41,8 @@ struct provider_ops {
 	// Ends every process in it; `done` when they are gone. /workspace stays unless `remove`.
 	void (*kill)(struct provider *p, struct provider_sandbox *sb, bool remove, void (*done)(void *arg, const struct err *e),
 	             void *arg);
+	// Removes what the place keeps of a session, /workspace above all; a sandbox that it has is ended first.
+	void (*remove)(struct provider *p, const char *session, void (*done)(void *arg, const struct err *e), void *arg);
 	// Where it runs, as evidence: {"place":"local","host":…,"layers":[…]}; a new reference.
 	json_t *(*where)(struct provider *p, struct provider_sandbox *sb);
 	void (*free)(struct provider *p);

@@ -15,7 +15,6 @@
 #define CHANNEL "tools"
 
 static void arm_keep(struct room *x);
-static void drop_unused(struct room *x);
 
 struct rooms *rooms_new(const struct rooms_opts *opts)
 {
@@ -24,7 +23,7 @@ struct rooms *rooms_new(const struct rooms_opts *opts)
 	return b;
 }
 
-static void close_channel(struct room *x)
+void room_close(struct room *x)
 {
 	loop_fd_cancel(&x->watch);
 	fd_close(&x->channel);
@@ -32,9 +31,10 @@ static void close_channel(struct room *x)
 
 static void room_free(struct room *x)
 {
-	close_channel(x);
+	room_close(x);
 	audit_cancel(&x->recording);
 	audit_cancel(&x->recorded);
+	audit_cancel(&x->removing);
 	loop_timer_cancel(&x->retry);
 	loop_timer_cancel(&x->keep);
 	room_call_fini(x);
@@ -60,10 +60,10 @@ void rooms_free(struct rooms *b)
 }
 
 // What nobody holds and has no sandbox needs no room.
-static void drop_unused(struct room *x)
+void room_drop_unused(struct room *x)
 {
 	struct room **at = &x->owner->first;
-	if (x->holders > 0 || x->state != ROOM_COLD || x->op.active)
+	if (x->holders > 0 || x->state != ROOM_COLD || x->op.active || x->removing != NULL)
 		return;
 	while (*at != x)
 		at = &(*at)->next;
@@ -99,7 +99,7 @@ void room_release(struct room **room)
 	BUG_ON(x->holders == 0);
 	x->holders--;
 	arm_keep(x);
-	drop_unused(x);
+	room_drop_unused(x);
 }
 
 static void kept_long_enough(void *arg)
@@ -287,76 +287,6 @@ void room_open(struct room *x)
 	x->state = ROOM_RECORDING;
 	x->recording =
 	        trail_sandbox(x->owner->o.audit, AUDIT_INTENT, x->session, x->name, NULL, (struct span){0}, intent_recorded, x);
-}
-
-// --- ending
-
-static void after_end(struct room *x)
-{
-	void (*told)(void *) = x->ended;
-	void *arg = x->ended_arg;
-	x->state = ROOM_COLD;
-	x->sandbox = NULL;
-	x->ended = NULL;
-	json_array_clear(x->forget);
-	if (x->op.active && (x->op.sent || x->op.collect))
-		room_call_lost(x, x->why);
-	else if (x->op.active)
-		room_open(x); // it never reached the sandbox that ended
-	drop_unused(x);
-	if (told != NULL)
-		told(arg);
-}
-
-// The place could not be asked: then only a proof counts.
-static void look_whether_dead(void *arg)
-{
-	struct room *x = arg;
-	struct err e;
-	bool dead = false;
-	x->retry = NULL;
-	if (!failed(provider_local_session_is_dead(x->owner->o.data_dir, x->session, &dead, &e)) && dead)
-		after_end(x);
-	else
-		x->retry = loop_timer_start(x->owner->o.loop, RETRY_MS, look_whether_dead, x);
-}
-
-static void killed(void *arg, const struct err *e)
-{
-	struct room *x = arg;
-	if (e == NULL) {
-		after_end(x);
-		return;
-	}
-	log_warn("worker.sandbox_kill_failed", "session=%s error=%s", x->session, LOG_Q(span_of(e->msg)));
-	look_whether_dead(x);
-}
-
-void room_broken(struct room *x, const char *why)
-{
-	if (x->state != ROOM_ATTACHING && x->state != ROOM_OPEN)
-		return;
-	log_info("worker.sandbox_end", "session=%s why=%s", x->session, LOG_Q(span_of(why)));
-	snprintf(x->why, sizeof(x->why), "%s", why);
-	close_channel(x);
-	loop_timer_cancel(&x->guard);
-	loop_timer_cancel(&x->keep);
-	x->state = ROOM_ENDING;
-	if (x->program != NULL)
-		x->program->x = NULL; // its end, when told, is nobody's business any more
-	x->program = NULL;
-	x->owner->o.place->ops->kill(x->owner->o.place, x->sandbox, x->remove, killed, x);
-}
-
-void room_end(struct room *x, bool remove, void (*done)(void *arg), void *arg)
-{
-	x->remove = remove;
-	x->ended = done;
-	x->ended_arg = arg;
-	if (x->state == ROOM_OPEN || x->state == ROOM_ATTACHING)
-		room_broken(x, "it is not needed any more");
-	else if (x->state == ROOM_COLD && done != NULL)
-		done(arg);
 }
 
 json_t *rooms_json(const struct rooms *b)

@@ -56,6 +56,10 @@ void room_forget(struct room *x, const char *id);
 // Ends the sandbox, and its /workspace if `remove`; `done` (may be NULL) when it is gone.
 void room_end(struct room *x, bool remove, void (*done)(void *arg), void *arg);
 
+// Records that the session's /workspace is removed because of `why`, then does it; what is in the sandbox ends. Given up, with
+// a line in the log, when it can't be recorded.
+void room_remove(struct room *x, const char *why);
+
 bool room_busy(const struct room *x);
 // {"session":…,"state":…,"where":…,"call":…,"running_ms":…} of each room; a new array.
 json_t *rooms_json(const struct rooms *b);

@@ -1,4 +1,4 @@
-// What the two halves of a room share: making and ending the sandbox (room.c), and the call in it (room_call.c).
+// What the parts of a room share: making the sandbox (room.c), ending it (room_end.c), and the call in it (room_call.c).
 #ifndef SALLYPORT_WORKER_ROOM_STATE_H
 #define SALLYPORT_WORKER_ROOM_STATE_H
 
@@ -37,7 +37,7 @@ struct room {
 	struct room_program *program; // started by this process; NULL: found, or none
 	int channel;
 	struct loop_fd *watch;
-	struct audit_pending *recording, *recorded;
+	struct audit_pending *recording, *recorded, *removing;
 	struct loop_timer *retry, *guard, *keep;
 	json_t *forget; // ids still to be told
 	struct room_op op;
@@ -55,7 +55,11 @@ struct rooms {
 
 // room.c: opens the sandbox for the call that waits; room_call_flush is called when it is open.
 void room_open(struct room *x);
-// Ends the sandbox because of `why`; then room_call_over is called.
+void room_close(struct room *x);       // its channel
+void room_drop_unused(struct room *x); // frees it where nobody holds it and it has no sandbox
+
+// room_end.c: ends the sandbox because of `why`; then room_call_lost is called, or the call that never reached it opens
+// another.
 void room_broken(struct room *x, const char *why);
 
 // room_call.c

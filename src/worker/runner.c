@@ -198,6 +198,8 @@ void runner_drop(struct runner **runner)
 	idle_fini(&r->idle);
 	loop_timer_cancel(&r->soon);
 	loop_timer_cancel(&r->drain);
+	if (r->deleted)
+		room_remove(r->room, "its session was deleted");
 	room_release(&r->room);
 	json_decref(r->running_event);
 	json_decref(r->queue);

@@ -191,6 +191,7 @@ void runner_events_live(void *arg, json_t *ev)
 		interrupted(r, ev);
 	} else if (runner_type_is(ev, "session.status_terminated") || runner_type_is(ev, "session.deleted")) {
 		log_info("worker.session_over", "session=%s", r->o.session);
+		r->deleted = runner_type_is(ev, "session.deleted");
 		runner_end_with(r, RUNNER_TERMINATED, RUNNER_LOST);
 	}
 }

@@ -28,7 +28,7 @@ struct runner {
 	json_t *ended_threads;
 	struct loop_timer *soon, *drain;
 	bool history_ended_turn;
-	bool stopping;
+	bool stopping, deleted;
 	enum runner_end end;
 };
 

@@ -74,3 +74,16 @@ struct audit_pending *trail_sandbox(struct audit_client *client, enum audit_phas
 	}
 	return audit_record(client, &a, done, arg);
 }
+
+struct audit_pending *trail_removal(struct audit_client *client, const char *session, const char *name, const char *reason,
+                                    trail_recorded *done, void *arg)
+{
+	const struct audit_entry a = {.phase = AUDIT_ADMIN,
+	                              .uid = span_of(name),
+	                              .operation = SPAN_LIT("workspace.remove"),
+	                              .session = span_of(session),
+	                              .actor = SPAN_LIT("worker"),
+	                              .object = SPAN_LIT("workspace"),
+	                              .reason = span_of(reason)};
+	return audit_record(client, &a, done, arg);
+}

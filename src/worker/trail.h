@@ -30,4 +30,8 @@ struct audit_pending *trail_call_outcome(struct audit_client *c, const struct tr
 struct audit_pending *trail_sandbox(struct audit_client *c, enum audit_phase phase, const char *session, const char *name,
                                     const char *reason, struct span where, trail_recorded *done, void *arg);
 
+// A session's workspace is about to be removed; `name` is unique for it.
+struct audit_pending *trail_removal(struct audit_client *c, const char *session, const char *name, const char *reason,
+                                    trail_recorded *done, void *arg);
+
 #endif

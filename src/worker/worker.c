@@ -16,6 +16,7 @@
 #include "worker/proof.h"
 #include "worker/room.h"
 #include "worker/settle.h"
+#include "worker/sweep.h"
 #include "worker/worker_state.h"
 
 #define KEEP_MS 600000 // an idle session's sandbox
@@ -31,6 +32,7 @@ struct role {
 	struct settle *settle;
 	struct proof *proof;
 	struct poll *poll;
+	struct sweep *sweep;
 	bool ready, draining;
 	struct err failure;
 };
@@ -134,6 +136,7 @@ static void tested(void *arg)
 	                               .drained = drained,
 	                               .arg = r};
 	r->poll = poll_start(&opts);
+	r->sweep = sweep_start(&r->w, r->o->config->data_dir);
 }
 
 static void settled(void *arg)
@@ -212,6 +215,7 @@ static struct result start(struct role *r, struct err *e)
 static void drop(struct role *r)
 {
 	loop_timer_cancel(&r->limit);
+	sweep_drop(&r->sweep);
 	poll_drop(&r->poll);
 	proof_drop(&r->proof);
 	settle_drop(&r->settle);

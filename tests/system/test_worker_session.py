@@ -2,11 +2,12 @@
 results, the idle countdown (conformance cases W19 to W31, W38), and calls that may have been another worker's."""
 import itertools
 import json
+import os
 import time
 
 import pytest
 
-from harness import SLOW, wait_until
+from harness import SLOW, sallyport, wait_until
 from mock_control import MockControl, idle, stamp, tool_use
 
 pytestmark = pytest.mark.hostile
@@ -314,6 +315,38 @@ def test_hosted_an_item_that_ended_before_the_call_does_not_matter(serve):
     session.emit(tool_use("call_1", "echo mine"))
     mock.add_item(session)
     assert mock.wait_result(session, "call_1") == (False, "mine")
+
+
+def workspace_of(inst, session):
+    return inst.dir / "data/worker/sessions" / session.id
+
+
+def test_a_deleted_sessions_workspace_is_removed(serve):
+    mock, inst = serve()
+    session = mock.session(tool_use("call_1", "mkdir -m 0 d; echo kept > file; echo ok"))
+    item = mock.add_item(session)
+    assert mock.wait_result(session, "call_1") == (False, "ok")
+    assert (workspace_of(inst, session) / "workspace/file").exists()
+    session.emit({"type": "session.deleted"})
+    mock.wait_stop(item)
+    wait_until(lambda: not workspace_of(inst, session).exists(), "its files are gone")
+    log = sallyport("audit", "show", "--json", "--config", inst.config, check=True).stdout
+    assert "workspace.remove" in log and sallyport("audit", "verify", "--config", inst.config).returncode == 0
+
+
+def test_a_workspace_that_nobody_came_back_to_is_removed(serve):
+    mock, inst = serve(max_idle="500ms")
+    sessions = [mock.session(tool_use(f"call_{i}", "echo kept > file"), idle()) for i in range(2)]
+    for i, s in enumerate(sessions):
+        item = mock.add_item(s)
+        mock.wait_result(s, f"call_{i}")
+        mock.wait_stop(item)
+    assert inst.roles["worker"].stop() == 0
+    past = time.time() - 31 * 86400
+    os.utime(workspace_of(inst, sessions[0]) / "lock", (past, past))
+    inst.start("worker", name="worker-again")
+    wait_until(lambda: not workspace_of(inst, sessions[0]).exists(), "the old one is gone")
+    assert (workspace_of(inst, sessions[1]) / "workspace/file").exists()
 
 
 def test_the_next_item_finds_the_same_workspace(serve):
