@@ -94,13 +94,12 @@ static void keep_tail(const struct shell_outcome *o, struct answer *a)
 	buf_fini(&text);
 }
 
-static void command_done(struct bash_tool *b, const struct shell_outcome *o, struct answer *a)
+static void command_done(const struct shell_outcome *o, struct answer *a)
 {
 	keep_tail(o, a);
 	a->is_error = o->exit_code != 0;
 	if (a->is_error && buf_len(&a->text) == 0)
 		answer_error(a, "exit %d", o->exit_code);
-	(void)b;
 }
 
 static void shell_ended(void *arg, const struct shell_outcome *o)
@@ -110,7 +109,7 @@ static void shell_ended(void *arg, const struct shell_outcome *o)
 	answer_init(&a);
 	switch (o->end) {
 	case SHELL_DONE:
-		command_done(b, o, &a);
+		command_done(o, &a);
 		break;
 	case SHELL_TIMED_OUT:
 		if (buf_len(&b->timeout) > 0)

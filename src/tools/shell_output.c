@@ -49,7 +49,7 @@ char *shell_output_reserve(struct shell_output *o, size_t n)
 
 // A marker must stand at a line's start and be followed by a number and a newline: under `set -x` bash also prints the command
 // that prints it. 1: it is one; 0: it is not; -1: more bytes must come before that can be told.
-static int marker_end(const struct shell_output *o, struct span text, size_t at, int *code)
+static int marker_end(struct span text, size_t at, int *code)
 {
 	struct span rest = span_skip(text, at + SHELL_MARKER_LEN);
 	if (at == 0 || text.data[at - 1] != '\n')
@@ -60,7 +60,6 @@ static int marker_end(const struct shell_output *o, struct span text, size_t at,
 		*code = *code * 10 + (rest.data[digits++] - '0');
 	if (digits == rest.len)
 		return -1;
-	(void)o;
 	return digits > 0 && rest.data[digits] == '\n';
 }
 
@@ -73,7 +72,7 @@ static void scan(struct shell_output *o)
 		if (hit == NULL)
 			break;
 		size_t at = (size_t)(hit - text.data);
-		int is = marker_end(o, text, at, &o->exit_code);
+		int is = marker_end(text, at, &o->exit_code);
 		if (is < 0)
 			return;
 		if (is > 0) {

@@ -60,7 +60,6 @@ void room_end(struct room *x, bool remove, void (*done)(void *arg), void *arg);
 // a line in the log, when it can't be recorded.
 void room_remove(struct room *x, const char *why);
 
-bool room_busy(const struct room *x);
 // {"session":…,"state":…,"where":…,"call":…,"running_ms":…} of each room; a new array.
 json_t *rooms_json(const struct rooms *b);
 

@@ -220,8 +220,3 @@ void room_forget(struct room *x, const char *id)
 	json_array_append_new(x->forget, json_string(id));
 	room_call_flush(x);
 }
-
-bool room_busy(const struct room *x)
-{
-	return x->op.active;
-}

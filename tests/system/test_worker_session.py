@@ -336,10 +336,11 @@ def test_a_deleted_sessions_workspace_is_removed(serve):
 
 def test_a_workspace_that_nobody_came_back_to_is_removed(serve):
     mock, inst = serve(max_idle="500ms")
-    sessions = [mock.session(tool_use(f"call_{i}", "echo kept > file"), idle()) for i in range(2)]
+    sessions = [mock.session(tool_use(f"call_{i}", "echo kept > file")) for i in range(2)]
     for i, s in enumerate(sessions):
         item = mock.add_item(s)
         mock.wait_result(s, f"call_{i}")
+        s.emit(idle())
         mock.wait_stop(item)
     assert inst.roles["worker"].stop() == 0
     past = time.time() - 31 * 86400
