@@ -144,7 +144,7 @@ static scmp_filter_ctx tools_calls(uint32_t arch)
 static void tools_socket_kinds(scmp_filter_ctx f)
 {
 	struct scmp_arg_cmp other[] = {SCMP_CMP(0, SCMP_CMP_MASKED_EQ, LOW32, AF_NETLINK),
-	                               SCMP_CMP(2, SCMP_CMP_NE, NETLINK_ROUTE)};
+	                               SCMP_CMP(2, SCMP_CMP_NE, NETLINK_ROUTE, 0)};
 	rule(f, SCMP_ACT_ERRNO(EPROTONOSUPPORT), "socket", 2, other);
 	static const int inet[] = {AF_INET, AF_INET6};
 	for (unsigned i = 0; i < 2; i++) {
