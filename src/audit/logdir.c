@@ -103,11 +103,11 @@ struct result logdir_walk(const char *dir, uint64_t from, uint64_t to,
 
 // A segment is read through a window, up to where its records end: most of it is not theirs.
 struct segment {
-	int fd; // -1: there is none
-	struct buf window;
+	int fd;     // -1: there is none
 	bool ended; // the window holds the file's end
+	bool valid; // it has a header
+	struct buf window;
 	struct journal_header header;
-	bool valid;
 };
 
 #define WINDOW_MIN (JOURNAL_RECORD_HEADER + TILE_ENTRY_MAX) // so much holds any record
