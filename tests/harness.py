@@ -34,7 +34,9 @@ def environment(extra=None):
 
 def sallyport(*args, timeout=60, check=False, env=None, cwd=None, **kw):
     """Runs a command to its end and returns its CompletedProcess, with stdout and stderr as text."""
-    done = subprocess.run([BIN, *map(str, args)], stdin=kw.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
+    if "input" not in kw:
+        kw.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run([BIN, *map(str, args)], stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, errors="replace", timeout=timeout * SLOW, env=environment(env), cwd=cwd,
                           **kw)
     if check and done.returncode != 0:

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -72,6 +74,21 @@ static struct result fds_check(const int *fds, size_t n, struct err *e)
 	return OK;
 }
 
+// Programs open their standard streams anew by name (/dev/stderr). For a pipe that asks for a right on it: the sandbox's group
+// gets the one that the end has already, so that a writer can't begin to read what others write. A pipe with a name is left
+// as it is, and so is one that can't be changed: only the opening is refused then.
+static void pipe_grant(int fd, gid_t tools_id)
+{
+	struct stat st;
+	struct statfs fs;
+	if (fstat(fd, &st) != 0 || !S_ISFIFO(st.st_mode) || fstatfs(fd, &fs) != 0 || fs.f_type != PIPEFS_MAGIC)
+		return;
+	mode_t mode = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY ? S_IRGRP : S_IWGRP;
+	mode |= st.st_mode & (st.st_gid == tools_id ? S_IRWXU | S_IRWXG : S_IRWXU);
+	if (fchmod(fd, mode & S_IRWXU) == 0 && fchown(fd, (uid_t)-1, tools_id) == 0)
+		(void)fchmod(fd, mode);
+}
+
 static struct result exec_send(struct client *c, struct box *x, const struct wire_head *h, struct span payload, int *fds,
                                size_t n_fds, struct err *e)
 {
@@ -81,6 +98,8 @@ static struct result exec_send(struct client *c, struct box *x, const struct wir
 		return err_set(e, ERR_INVALID, "a malformed request to start a program");
 	bool channel = name_len > 0;
 	TRY(fds_check(fds, n_fds, e));
+	for (size_t i = 0; i < 3 && c->all->ids.count > 0; i++)
+		pipe_grant(fds[i], x->tools_id);
 	if (channel)
 		TRY(wire_pair(ends, e));
 	memcpy(given, fds, 3 * sizeof(int));

@@ -11,7 +11,7 @@ from harness import BIN, environment, on_terminal, sallyport
 pytestmark = pytest.mark.hostile
 
 
-def inside(*argv, stdin=None, timeout=60, env=None, **kw):
+def inside(*argv, timeout=60, env=None, **kw):
     return sallyport("sandbox", "run", *kw.pop("options", ()), "--", *argv, timeout=timeout, env=env, **kw)
 
 
@@ -22,6 +22,24 @@ def bash(script, **kw):
 def test_output_and_exit_status_are_the_programs():
     done = bash("echo out; echo err >&2; exit 7")
     assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", 7)
+
+
+def test_a_program_opens_its_standard_streams_by_name_in_their_own_direction():
+    done = bash("cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr", input="in\n")
+    assert done.stdout == "in\nout\n" and done.stderr == "err\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root the pipe is the user's, who may read it anyway")
+def test_a_program_reads_nothing_that_others_write_to_its_output():
+    read, write = os.pipe()
+    with os.fdopen(read) as r, os.fdopen(write, "w") as w:
+        w.write("others\n")
+        w.flush()
+        done = subprocess.run([BIN, "sandbox", "run", "--", "/bin/bash", "-c", "read -t 1 x </dev/stdout && echo $x >&2"],
+                              stdin=subprocess.DEVNULL, stdout=w, stderr=subprocess.PIPE, text=True, timeout=60)
+        w.close()
+        assert "Permission denied" in done.stderr and "others" not in done.stderr
+        assert r.read() == "others\n"
 
 
 def test_a_signal_ends_it_as_in_a_shell():
