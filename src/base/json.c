@@ -74,6 +74,7 @@ static int escaped_unit(struct span t)
 // Overwrites every escape that stands for no character with one that does, of the same length.
 static void mend_escapes(char *text, size_t len)
 {
+	static const char replacement[6] = {'\\', 'u', 'f', 'f', 'f', 'd'};
 	for (size_t i = 0; i + 1 < len; i++) {
 		if (text[i] != '\\')
 			continue;
@@ -83,7 +84,7 @@ static void mend_escapes(char *text, size_t len)
 		if (high && next >= 0xDC00 && next <= 0xDFFF)
 			i += 11;
 		else if (unit == 0 || high || low)
-			memcpy(text + i, "\\ufffd", 6);
+			memcpy(text + i, replacement, sizeof(replacement));
 		else
 			i++; // what is escaped, which may be a backslash
 	}

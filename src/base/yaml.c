@@ -129,7 +129,7 @@ static struct result build_list(struct builder *b, unsigned depth, struct yaml_n
 			return OK;
 		struct yaml_node *item = NULL;
 		struct result r = build(b, depth + 1, &item, e);
-		list->items = mem_grow(list->items, list->count + 1, sizeof(*list->items));
+		list->items = mem_grow(list->items, list->count + 1, sizeof(struct yaml_node *));
 		list->items[list->count++] = item;
 		TRY(r);
 	}

@@ -294,8 +294,9 @@ static void history_complete(struct run_session *r, const char *last_id)
 	r->began = true;
 	if (first && r->opts.task == NULL && last_id != NULL)
 		r->anchor_id = mem_strdup(last_id);
-	json_array_foreach (held, i, event)
+	json_array_foreach (held, i, event) {
 		take_event(r, event, true);
+	}
 	if (!first || r->over)
 		return;
 	if (run_ask_first(r->ask) != NULL)

@@ -297,8 +297,9 @@ void run_view_end(struct run_view *v, const char *audit)
 	if (v->style != RUN_VIEW_TEXT && v->style != RUN_VIEW_COLOR)
 		return;
 	format_count((uint64_t)v->tokens, tokens);
-	fprintf(v->out, "done in %.1f s · %u tool call%s, %u failed", seconds, v->n_calls, v->n_calls == 1 ? "" : "s",
-	        v->n_failed);
+	fprintf(v->out, "done in %.1f s · %u tool call%s", seconds, v->n_calls, v->n_calls == 1 ? "" : "s");
+	if (v->n_failed > 0)
+		fprintf(v->out, ", %u failed", v->n_failed);
 	if (v->n_denied > 0)
 		fprintf(v->out, ", %u denied", v->n_denied);
 	fprintf(v->out, " · %s tokens%s%s\n", tokens, audit == NULL ? "" : " · audit ", audit == NULL ? "" : audit);

@@ -159,8 +159,10 @@ void auth_end_token(struct auth *a, const char *work_id, int64_t epoch)
 				end_token(a, e);
 		}
 	}
-	while (a->n_ended > ENDED_MAX)
+	while (a->n_ended > ENDED_MAX) {
+		BUG_ON(a->ended_head == NULL || a->ended_head->c.kind != AUTH_ENDED);
 		drop(a, a->ended_head);
+	}
 }
 
 const struct credential *auth_find(const struct auth *a, const struct http1_request *r)

@@ -206,9 +206,10 @@ static struct result append_usage(struct session_tx *s, struct err *e)
 {
 	s->usage_due = false;
 	int64_t active = s->active_us + (s->running_since != 0 && s->now > s->running_since ? s->now - s->running_since : 0);
+	int64_t active_ms = active / 1000;
 	AUTO_JSON json_t *ev =
 	        json_pack("{s:s, s:{s:f, s:{s:I, s:i}, s:I, s:I, s:I}}", "type", "session.usage", "usage", "active_seconds",
-	                  (double)(active / 1000) / 1e3, "cache_creation", "ephemeral_5m_input_tokens", (json_int_t)s->usage[3],
+	                  (double)active_ms / 1e3, "cache_creation", "ephemeral_5m_input_tokens", (json_int_t)s->usage[3],
 	                  "ephemeral_1h_input_tokens", 0, "cache_read_input_tokens", (json_int_t)s->usage[2], "input_tokens",
 	                  (json_int_t)s->usage[0], "output_tokens", (json_int_t)s->usage[1]);
 	return session_tx_append(s, ev, NULL, true, NULL, e);

@@ -95,9 +95,9 @@ static struct queue *find(struct work_queue *q, const char *environment, bool ma
 
 // --- waiting
 
-static struct request *waiter_take(struct waiter *w)
+static struct request *waiter_take(struct queue *one, struct waiter *w)
 {
-	struct queue *one = w->queue;
+	BUG_ON((w->prev == NULL) != (one->head == w));
 	*(w->prev != NULL ? &w->prev->next : &one->head) = w->next;
 	*(w->next != NULL ? &w->next->prev : &one->tail) = w->prev;
 	loop_timer_cancel(&w->timer);
@@ -111,12 +111,13 @@ static void patience_ended(void *arg)
 {
 	struct waiter *w = arg;
 	w->timer = NULL;
-	request_answer(waiter_take(w), SPAN_LIT("null"));
+	request_answer(waiter_take(w->queue, w), SPAN_LIT("null"));
 }
 
 static void client_gone(void *arg)
 {
-	request_free(waiter_take(arg));
+	struct waiter *w = arg;
+	request_free(waiter_take(w->queue, w));
 }
 
 static void wait(struct queue *one, struct request *r, uint64_t deadline_ms, int64_t reclaim_ms)
@@ -217,7 +218,7 @@ static void wake(struct work_queue *q, struct queue *one, int64_t n)
 	for (; n > 0 && one->head != NULL; n--) {
 		uint64_t deadline = one->head->deadline_ms;
 		int64_t reclaim = one->head->reclaim_ms;
-		claim(q, waiter_take(one->head), one->environment, deadline, reclaim);
+		claim(q, waiter_take(one, one->head), one->environment, deadline, reclaim);
 	}
 }
 
@@ -325,6 +326,6 @@ void work_queue_end_polls(struct work_queue *q)
 {
 	for (struct queue *one = q->queues; one != NULL; one = one->next) {
 		while (one->head != NULL)
-			request_answer(waiter_take(one->head), SPAN_LIT("null"));
+			request_answer(waiter_take(one, one->head), SPAN_LIT("null"));
 	}
 }

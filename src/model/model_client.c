@@ -70,7 +70,7 @@ struct result model_client_new(struct loop *l, const struct config_control *cont
 	struct model_client *c = NEW(struct model_client);
 	*c = (struct model_client){.loop = l, .control = control};
 	c->keys = mem_zero((control->n_models + 1) * sizeof(*c->keys));
-	c->lines = mem_zero((control->n_models + 1) * sizeof(*c->lines));
+	c->lines = mem_zero((control->n_models + 1) * sizeof(struct model_place_line *));
 	for (size_t i = 0; i < control->n_models; i++)
 		c->lines[i] = model_place_line_new(l, control->models[i].requests);
 	struct http_client_opts opts = {.user_agent = "sallyport/" SALLYPORT_VERSION};

@@ -3,22 +3,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
-#define CGROUP_NAME "sallyport-%d-%u" // the spawner's pid, and a number
+#define GROUP_PREFIX "sallyport-" // and the spawner's pid, and a number
 
 static const char *const kinds[CGROUP_KINDS] = {"memory", "pids", "cpu"};
 
 void cgroup_name(char *out, size_t cap)
 {
 	static unsigned n;
-	snprintf(out, cap, CGROUP_NAME, getpid(), n++);
+	snprintf(out, cap, GROUP_PREFIX "%d-%u", getpid(), n++);
 }
 
 static bool write_at(int dir, const char *group, const char *file, const char *text)
@@ -126,6 +129,26 @@ static void find_v1(struct cgroup *c)
 	}
 }
 
+// Also of one that nobody has collected yet.
+static bool has_ended(pid_t pid)
+{
+	int fd = pidfd_open(pid, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	bool ended = fd < 0 ? errno == ESRCH : poll(&p, 1, 0) == 1;
+	fd_close(&fd);
+	return ended;
+}
+
+// The spawner of a group that is called so; 0: not one of ours.
+static pid_t spawner_of(const char *name)
+{
+	char *end;
+	if (strncmp(name, GROUP_PREFIX, strlen(GROUP_PREFIX)) != 0)
+		return 0;
+	long pid = strtol(name + strlen(GROUP_PREFIX), &end, 10);
+	return *end == '-' && pid > 0 && pid <= INT_MAX ? (pid_t)pid : 0;
+}
+
 // A spawner that was killed could not remove its groups. One with processes in it can't be removed by anybody.
 static void sweep(int dir)
 {
@@ -133,9 +156,8 @@ static void sweep(int dir)
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *ent;
 	while (d != NULL && (ent = readdir(d)) != NULL) {
-		int spawner;
-		unsigned n;
-		if (sscanf(ent->d_name, CGROUP_NAME, &spawner, &n) == 2 && kill(spawner, 0) != 0 && errno == ESRCH)
+		pid_t spawner = spawner_of(ent->d_name);
+		if (spawner > 0 && has_ended(spawner))
 			(void)unlinkat(dir, ent->d_name, AT_REMOVEDIR);
 	}
 	if (d != NULL)

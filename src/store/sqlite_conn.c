@@ -190,8 +190,8 @@ struct sqlite_conn_stmt *sqlite_conn_take(struct sqlite_conn *c, const char *sql
 
 void sqlite_conn_give(struct sqlite_conn *c, struct sqlite_conn_stmt *s)
 {
-	(void)c;
-	if (s->sql == NULL) {
+	bool kept = s >= c->stmts && s < c->stmts + SQLITE_CONN_STATEMENTS;
+	if (!kept) {
 		sqlite3_finalize(s->stmt);
 		free(s);
 		return;

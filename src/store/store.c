@@ -135,6 +135,7 @@ static void write_group(struct sqlite_conn *c, struct queue *group, struct queue
 	bool intact = !failed(sqlite_conn_run(c, "BEGIN IMMEDIATE", &e));
 	if (!intact) {
 		struct job *j = queue_pop(group);
+		BUG_ON(j == NULL);
 		job_fail(j, &e);
 		queue_push(over, j);
 		return;

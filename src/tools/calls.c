@@ -73,7 +73,7 @@ void calls_forget(struct calls *c, struct call *call)
 	*slot = mem_strdup(call->id);
 	for (size_t i = 0; i < c->count; i++) {
 		if (c->list[i] == call) {
-			memmove(c->list + i, c->list + i + 1, (c->count - i - 1) * sizeof(*c->list));
+			memmove(c->list + i, c->list + i + 1, (c->count - i - 1) * sizeof(struct call *));
 			c->count--;
 			break;
 		}

@@ -61,11 +61,9 @@ static bool balanced(const char *s, ssize_t *open, ssize_t *close)
 
 static char *concat(struct expander *x, const char *a, const char *b, const char *c)
 {
-	size_t na = strlen(a), nb = strlen(b), nc = strlen(c);
-	char *s = arena_alloc(x->arena, na + nb + nc + 1);
-	memcpy(s, a, na);
-	memcpy(s + na, b, nb);
-	memcpy(s + na + nb, c, nc);
+	size_t size = strlen(a) + strlen(b) + strlen(c) + 1;
+	char *s = arena_alloc(x->arena, size);
+	snprintf(s, size, "%s%s%s", a, b, c);
 	x->too_much |= x->arena->used > GLOB_MEMORY;
 	return s;
 }

@@ -44,6 +44,7 @@ static void add_number(double d, struct buf *out)
 			break;
 	}
 	char *e = strchr(digits, 'e');
+	BUG_ON(e == NULL);
 	int exponent = (int)strtol(e + 1, NULL, 10);
 	char *point = strchr(digits, '.');
 	int decimals = (point == NULL ? 0 : (int)(e - point) - 1) - exponent;

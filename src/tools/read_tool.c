@@ -50,10 +50,10 @@ static void answer_lines(struct span text, const struct range *r, struct answer 
 	struct span rest = text;
 	const char *from = NULL, *to = NULL;
 	bool more = true;
-	for (double line = 0; more && line < last; line++) {
+	for (uint64_t line = 0; more && (double)line < last; line++) {
 		struct span head;
 		more = span_cut(rest, '\n', &head, &rest);
-		if (line < first)
+		if ((double)line < first)
 			continue;
 		if (from == NULL)
 			from = head.data;

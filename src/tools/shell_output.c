@@ -49,10 +49,10 @@ char *shell_output_reserve(struct shell_output *o, size_t n)
 
 // A marker must stand at a line's start and be followed by a number and a newline: under `set -x` bash also prints the command
 // that prints it. 1: it is one; 0: it is not; -1: more bytes must come before that can be told.
-static int marker_end(struct span text, size_t at, int *code)
+static int marker_end(struct span text, const char *hit, int *code)
 {
-	struct span rest = span_skip(text, at + SHELL_MARKER_LEN);
-	if (at == 0 || text.data[at - 1] != '\n')
+	struct span rest = span_skip(text, (size_t)(hit - text.data) + SHELL_MARKER_LEN);
+	if (hit == text.data || hit[-1] != '\n')
 		return 0;
 	size_t digits = 0;
 	*code = 0;
@@ -72,7 +72,7 @@ static void scan(struct shell_output *o)
 		if (hit == NULL)
 			break;
 		size_t at = (size_t)(hit - text.data);
-		int is = marker_end(text, at, &o->exit_code);
+		int is = marker_end(text, hit, &o->exit_code);
 		if (is < 0)
 			return;
 		if (is > 0) {

@@ -138,9 +138,10 @@ static size_t ansi_length(struct span a)
 void text_strip_ansi(struct buf *b)
 {
 	struct span rest = buf_span(b);
-	if (rest.len == 0 || memchr(rest.data, '\x1b', rest.len) == NULL)
+	char *to = rest.len == 0 ? NULL : memchr(b->mem + b->start, '\x1b', rest.len);
+	if (to == NULL)
 		return;
-	char *to = b->mem + b->start;
+	rest = span_skip(rest, (size_t)(to - rest.data));
 	while (rest.len > 0) {
 		size_t n = ansi_length(rest);
 		if (n == 0) {

@@ -62,8 +62,9 @@ struct result plane_new(struct loop *l, const struct plane_opts *opts, struct pl
 
 static void free_secret(char *s)
 {
-	if (s != NULL)
-		mem_wipe(s, strlen(s));
+	if (s == NULL)
+		return;
+	mem_wipe(s, strlen(s));
 	free(s);
 }
 

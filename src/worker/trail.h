@@ -13,7 +13,8 @@ struct trail_call {
 
 typedef void trail_recorded(void *arg, const struct err *e);
 
-struct audit_pending *trail_call_intent(struct audit_client *c, const struct trail_call *call, trail_recorded *done, void *arg);
+struct audit_pending *trail_call_intent(struct audit_client *client, const struct trail_call *c, trail_recorded *done,
+                                        void *arg);
 
 struct trail_outcome {
 	bool denied;        // it did not run
@@ -23,7 +24,7 @@ struct trail_outcome {
 	struct span result;
 	uint64_t duration_us;
 };
-struct audit_pending *trail_call_outcome(struct audit_client *c, const struct trail_call *call, const struct trail_outcome *o,
+struct audit_pending *trail_call_outcome(struct audit_client *client, const struct trail_call *c, const struct trail_outcome *o,
                                          trail_recorded *done, void *arg);
 
 // `name` is unique for this making of a sandbox; `reason` tells what its outcome was, NULL: that it was made.

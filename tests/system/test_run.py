@@ -78,7 +78,7 @@ def test_tells_what_was_denied_and_where_the_log_has_it(place, sallyport):
     place.run("go")
     shown = place.run("network").splitlines()
     assert shown[1].startswith("  ✗ bash  exec 3<>") and shown[2].startswith("      denied: this sandbox has no network")
-    end = re.fullmatch(r"done in [\d.]+ s · 1 tool call, 0 failed, 1 denied · \d+ tokens · audit (\d+)–(\d+)", shown[-1])
+    end = re.fullmatch(r"done in [\d.]+ s · 1 tool call, 1 denied · \d+ tokens · audit (\d+)–(\d+)", shown[-1])
     assert end, shown
     rows = [json.loads(line) for line in
             sallyport("audit", "show", "--json", "--config", place.inst.config, shown[0].split()[1], check=True).stdout.splitlines()]

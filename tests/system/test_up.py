@@ -97,7 +97,7 @@ def test_a_session_runs_and_is_shown(up):
     lines = plain.stdout.splitlines()
     assert lines[0].startswith("session sesn_")
     assert lines[1].startswith("  ▸ bash  echo hello") and "in sandbox" in lines[1]
-    assert lines[2] == "It said hello." and lines[3].startswith("done in ") and "1 tool call, 0 failed" in lines[3]
+    assert lines[2] == "It said hello." and lines[3].startswith("done in ") and "1 tool call ·" in lines[3]
     assert "\x1b" not in plain.stdout
     events = [json.loads(line) for line in up.run("--json").stdout.splitlines()]
     assert events[0]["type"] == "session"
