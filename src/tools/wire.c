@@ -168,6 +168,13 @@ bool wire_id_valid(struct span id)
 	return true;
 }
 
+static struct result check_name(struct span name, struct err *e)
+{
+	return wire_id_valid(name) && name.len <= 32
+	               ? OK
+	               : err_set(e, ERR_INVALID, "a tool's name must be 1 to 32 letters, digits, '_', '-' or '.'");
+}
+
 static const char *const request_words[] = {
         [TOOLS_CALL] = "call", [TOOLS_COLLECT] = "collect", [TOOLS_FORGET] = "forget", [TOOLS_CANCEL] = "cancel"};
 
@@ -179,8 +186,7 @@ struct result wire_request_encode(const struct tools_request *r, struct buf *out
 		BUG_ON(!buf_printf(out, "{\"do\":\"%s\",\"id\":\"%.*s\"}", request_words[r->kind], SPAN_FMT(r->id)));
 		return OK;
 	}
-	if (!wire_id_valid(r->name) || r->name.len > 32)
-		return err_set(e, ERR_INVALID, "a tool's name must be 1 to 32 letters, digits, '_', '-' or '.'");
+	TRY(check_name(r->name, e));
 	if (r->timeout_ms == 0 || r->timeout_ms > TOOLS_TIMEOUT_MAX_MS)
 		return err_set(e, ERR_INVALID, "a call's timeout must be 1 to %llu ms",
 		               (unsigned long long)TOOLS_TIMEOUT_MAX_MS);
@@ -218,6 +224,7 @@ struct result wire_request_decode(struct span header, struct tools_request *r, s
 	if (r->kind == TOOLS_CALL) {
 		int64_t ms;
 		TRY(json_get_string(o, "request", "name", &r->name, e));
+		TRY(check_name(r->name, e));
 		TRY(json_get_int(o, "request", "timeout_ms", &ms, e));
 		if (ms < 1 || (uint64_t)ms > TOOLS_TIMEOUT_MAX_MS)
 			return err_set(e, ERR_INVALID, "request: \"timeout_ms\" is out of range");
